@@ -1,0 +1,46 @@
+//! The aggregates: one file a function, and the states that several of them share.
+//!
+//! A function's file owns its name, arguments, documentation and checks; a state's file
+//! (`…_groups.rs`) owns what is kept of a group's rows. [`grouped`] turns one state into all that
+//! SQL needs: groups, no groups, cumulative and sliding windows.
+
+use std::sync::Arc;
+
+use datafusion_expr::AggregateUDF;
+
+mod activation_rate;
+mod active_days;
+mod activity;
+mod activity_groups;
+mod activity_merge;
+mod catalogue;
+mod day_groups;
+mod day_question;
+mod days_inactive;
+mod feature_adoption;
+mod grouped;
+mod health_peg;
+mod longest_gap;
+mod peg_groups;
+mod rows;
+mod share_groups;
+mod streak;
+mod usage_frequency;
+
+/// Every aggregate, in the order of their names.
+pub(crate) fn all() -> Vec<Arc<AggregateUDF>> {
+    [
+        AggregateUDF::from(activation_rate::ActivationRate::new()),
+        AggregateUDF::from(active_days::ActiveDays::new()),
+        AggregateUDF::from(activity::ActivityOf::new()),
+        AggregateUDF::from(activity_merge::ActivityMerge::new()),
+        AggregateUDF::from(days_inactive::DaysInactive::new()),
+        AggregateUDF::from(feature_adoption::FeatureAdoption::new()),
+        AggregateUDF::from(health_peg::HealthPeg::new()),
+        AggregateUDF::from(longest_gap::LongestGap::new()),
+        AggregateUDF::from(streak::Streak::new()),
+        AggregateUDF::from(usage_frequency::UsageFrequency::new()),
+    ]
+    .map(Arc::new)
+    .into()
+}

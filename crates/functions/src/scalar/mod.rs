@@ -1,0 +1,40 @@
+//! The scalar functions: one file a function.
+
+use std::sync::Arc;
+
+use datafusion_expr::ScalarUDF;
+
+mod activity_days;
+mod activity_first;
+mod activity_frequency;
+mod activity_inactive_days;
+mod activity_last;
+mod activity_longest_gap;
+mod activity_streak;
+mod each_row;
+mod health_band;
+mod health_raw_for;
+mod health_score;
+mod health_status;
+mod ratio;
+mod states;
+
+/// Every scalar function, in the order of their names.
+pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
+    [
+        ScalarUDF::from(activity_days::ActivityDays::new()),
+        ScalarUDF::from(activity_first::ActivityFirst::new()),
+        ScalarUDF::from(activity_frequency::ActivityFrequency::new()),
+        ScalarUDF::from(activity_inactive_days::ActivityInactiveDays::new()),
+        ScalarUDF::from(activity_last::ActivityLast::new()),
+        ScalarUDF::from(activity_longest_gap::ActivityLongestGap::new()),
+        ScalarUDF::from(activity_streak::ActivityStreak::new()),
+        ScalarUDF::from(health_band::HealthBand::new()),
+        ScalarUDF::from(health_raw_for::HealthRawFor::new()),
+        ScalarUDF::from(health_score::HealthScore::new()),
+        ScalarUDF::from(health_status::HealthStatus::new()),
+        ScalarUDF::from(ratio::Ratio::new()),
+    ]
+    .map(Arc::new)
+    .into()
+}

@@ -1,0 +1,260 @@
+//! The query engine: takes a statement, answers with a stream.
+//!
+//! It owns the runtime on which statements are planned and run. Page faults block a thread, so no
+//! row is read on the caller's runtime.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::execution::SendableRecordBatchStream;
+use futures::future::{Either, select};
+use futures::{FutureExt, StreamExt};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+use vitalog_store::Store;
+
+use crate::config::QueryConfig;
+use crate::control::Control;
+use crate::describe::{self, FunctionDescription};
+use crate::error::{QueryError, QueryErrorKind};
+use crate::plain::PlainTypes;
+use crate::session::{Planned, Session};
+use crate::stream::{Message, QueryStream, Running};
+use crate::tables::{self, TableDescription};
+
+/// Batches that wait for the caller before the work waits, too.
+const BATCHES_AHEAD: usize = 2;
+
+/// Plans nest deeply, and frames are large in an unoptimised build.
+const THREAD_STACK_BYTES: usize = 8 << 20;
+
+/// One statement and the rights of who sent it.
+#[derive(Clone, Debug)]
+pub struct QueryRequest {
+    /// One SQL statement; a semicolon at its end is allowed.
+    pub sql: String,
+    /// The `seq` up to which the store is seen; `None` sees everything durable.
+    pub as_of_seq: Option<i64>,
+    /// What the statement may do.
+    pub access: Access,
+}
+
+/// What a statement may do. Neither changes the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reads the tables: for statements that come over the wire.
+    #[default]
+    ReadOnly,
+    /// Reads local files by their quoted path as well, and writes them with `COPY … TO`: for the
+    /// command line of who owns the machine.
+    Local,
+}
+
+/// Answers SQL over one store. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct QueryEngine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    session: Arc<Session>,
+    /// Plans and runs statements. `None` only while it is dropped.
+    runtime: Option<Runtime>,
+    /// Keeps the time: workers that compute do not look at timers. `None` likewise.
+    clock: Option<Runtime>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for runtime in [self.runtime.take(), self.clock.take()]
+            .into_iter()
+            .flatten()
+        {
+            // The last owner may be a task of another runtime, which must not be blocked.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl QueryEngine {
+    /// An engine over `store` with a runtime of its own.
+    ///
+    /// # Errors
+    /// No threads, or a limit of zero.
+    pub fn new(store: Arc<Store>, config: QueryConfig) -> Result<Self, QueryError> {
+        let runtime = Some(self::runtime("vitalog-query", config.scan_threads)?);
+        let clock = Some(self::runtime("vitalog-clock", 1)?);
+        let session = Arc::new(Session::new(store, config)?);
+        let inner = Arc::new(Inner {
+            session,
+            runtime,
+            clock,
+        });
+        Ok(Self { inner })
+    }
+
+    /// Plans one statement and starts it. The snapshot is taken here; the rows come with the
+    /// stream. May be called on any runtime, or on none.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind::Invalid`] with place and suggestion for a statement that cannot be
+    /// planned or is refused; [`QueryErrorKind::Limit`] for one that is too long or takes too
+    /// long to plan.
+    pub async fn query(&self, request: QueryRequest) -> Result<QueryStream, QueryError> {
+        let session = Arc::clone(&self.inner.session);
+        let control = Arc::new(Control::start(session.config().deadline));
+        let planning_control = Arc::clone(&control);
+        let planning = self.spawn(&control, async move {
+            let planned = session.plan(&request, &planning_control).await?;
+            let stream = planned.start()?;
+            let plain = PlainTypes::of(&stream.schema());
+            Ok((planned, stream, plain))
+        });
+        let (planned, stream, plain) = planning.await?;
+        let schema = plain.schema();
+        let seq = planned.seq();
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let work = drive(planned, stream, plain, sender);
+        let task = self.runtime().spawn(work).abort_handle();
+        let running = Running::new(Arc::clone(&control), task);
+        let deadline = control
+            .deadline()
+            .map(|deadline| self.sleep_until(deadline));
+        Ok(QueryStream::new(
+            schema,
+            seq,
+            receiver,
+            deadline,
+            running,
+            Arc::clone(&self.inner),
+        ))
+    }
+
+    /// The tables, with comments on each column.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableDescription> {
+        tables::describe()
+    }
+
+    /// Every function that SQL can call, with its documentation, ordered by name and kind.
+    #[must_use]
+    pub fn functions(&self) -> Vec<FunctionDescription> {
+        describe::functions(self.inner.session.template())
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.inner
+            .runtime
+            .as_ref()
+            .expect("an engine that is used is not dropped")
+    }
+
+    /// Runs `work` on the engine's runtime until it ends or is past its deadline; dropping the
+    /// returned future stops it.
+    fn spawn<T, Work>(
+        &self,
+        control: &Arc<Control>,
+        work: Work,
+    ) -> impl Future<Output = Result<T, QueryError>> + use<T, Work>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T, QueryError>> + Send + 'static,
+    {
+        let deadline = control
+            .deadline()
+            .map(|deadline| self.sleep_until(deadline));
+        let task: JoinHandle<Result<T, QueryError>> = self.runtime().spawn(work);
+        let running = Running::new(Arc::clone(control), task.abort_handle());
+        let control = Arc::clone(control);
+        async move {
+            let outcome = match deadline {
+                None => task.await,
+                Some(deadline) => match select(task, deadline).await {
+                    Either::Left((outcome, _)) => outcome,
+                    Either::Right(_) => return Err(control.past_deadline()),
+                },
+            };
+            running.let_go();
+            outcome.unwrap_or_else(|error| Err(QueryError::internal(error.to_string())))
+        }
+    }
+
+    /// A timer of the engine's clock, which may be polled anywhere.
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<Sleep>> {
+        let clock = self.inner.clock.as_ref();
+        let _entered = clock
+            .expect("an engine that is used is not dropped")
+            .enter();
+        Box::pin(tokio::time::sleep_until(deadline.into()))
+    }
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, QueryError> {
+    Builder::new_multi_thread()
+        .worker_threads(threads.max(1))
+        .thread_name(name)
+        .thread_stack_size(THREAD_STACK_BYTES)
+        .enable_time()
+        .build()
+        .map_err(|error| {
+            let message = format!("no threads for the query engine: {error}");
+            QueryError::new(QueryErrorKind::Limit, message)
+        })
+}
+
+/// Moves the batches of a plan to the caller until the plan ends or the caller is gone.
+async fn drive(
+    planned: Planned,
+    stream: SendableRecordBatchStream,
+    plain: PlainTypes,
+    sender: mpsc::Sender<Message>,
+) {
+    let moving = move_batches(&planned, stream, &plain, &sender);
+    let last = match AssertUnwindSafe(moving).catch_unwind().await {
+        Ok(Ok(())) => Message::Done,
+        Ok(Err(error)) => Message::Failed(error),
+        Err(panic) => Message::Failed(QueryError::internal(panic_message(panic.as_ref()))),
+    };
+    // A caller that has gone away needs no word.
+    let _ = sender.send(last).await;
+}
+
+async fn move_batches(
+    planned: &Planned,
+    mut stream: SendableRecordBatchStream,
+    plain: &PlainTypes,
+    sender: &mpsc::Sender<Message>,
+) -> Result<(), QueryError> {
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(|error| planned.diagnose(&error))?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let batch = plain
+            .apply(&batch)
+            .map_err(|error| planned.diagnose(&error))?;
+        if sender.send(Message::Batch(batch)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    format!("the statement ended in a panic: {text}")
+}

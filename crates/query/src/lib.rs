@@ -1,0 +1,41 @@
+//! SQL over a store: one session, one snapshot a statement, answers as plain record batches.
+//!
+//! It owns the way out of a statement: parsing and refusing, planning on DataFusion, the table
+//! providers, scans on a runtime of their own, and the stream that the caller reads. It does not
+//! own the rows (`vitalog-store`), the functions (`vitalog-functions`) or a protocol
+//! (`vitalog-server`).
+//!
+//! Invariants:
+//! - every table of a statement shows the same snapshot up to the same `seq`;
+//! - a filter that is declared exact is exact under SQL's three-valued logic, statistics are
+//!   declared exact only where they are, and so is the order of rows;
+//! - SQL never changes the store; [`Access::ReadOnly`] touches no file either;
+//! - what leaves has plain types: `Utf8`, no views, no dictionaries, no unsigned integers, times
+//!   as `timestamp(µs, UTC)`; and the schema of the stream is the schema of its batches;
+//! - a dropped [`QueryStream`] stops its work within one batch.
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod config;
+mod control;
+mod derived;
+mod describe;
+mod diagnosis;
+mod engine;
+pub mod entity;
+mod error;
+mod plain;
+mod session;
+mod snapshot;
+mod statement;
+mod stop;
+mod stream;
+mod table;
+mod tables;
+
+pub use config::QueryConfig;
+pub use describe::{FunctionDescription, FunctionKind};
+pub use engine::{Access, QueryEngine, QueryRequest};
+pub use error::{Position, QueryError, QueryErrorKind};
+pub use stream::QueryStream;
+pub use tables::{ColumnDescription, TableDescription};

@@ -1,0 +1,367 @@
+//! What a call answers when it fails: the one place that turns kinds of errors into gRPC codes.
+//!
+//! Every failure carries `google.rpc.ErrorInfo` with a stable reason of the domain
+//! [`ERROR_DOMAIN`], `BadRequest` with the field at fault or the place in the SQL, and `RetryInfo`
+//! where the same request may succeed later. Invariant: each [`Reason`] has exactly one code.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use vitalog_query::{QueryError, QueryErrorKind};
+use vitalog_store::{StoreError, StoreErrorKind};
+
+use crate::limits::ERROR_MESSAGE_BYTES_MAX;
+
+/// The domain of every reason.
+pub const ERROR_DOMAIN: &str = "vitalog.dev";
+
+/// Why a call failed, for programs to branch on. New reasons may be added; their words never
+/// change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A field of the request breaks its rule; `BadRequest` names it.
+    InvalidRequest,
+    /// The bytes of the request are no message of its type.
+    MalformedMessage,
+    /// `arrow_ipc` is no Arrow IPC stream of one uncompressed batch, or a column has a wrong type.
+    InvalidArrow,
+    /// `arrow_ipc` has a column that events do not have.
+    UnknownColumn,
+    /// The statement is wrong or does more than read; `BadRequest` has the place.
+    InvalidSql,
+    /// `as_of_seq` lies past the last durable event.
+    SeqPastEnd,
+    /// There is no such table.
+    TableNotFound,
+    /// The request is larger than its limit.
+    RequestTooLarge,
+    /// One row of an answer is larger than a message may be.
+    RowTooLarge,
+    /// The statement needed more memory or time than it may have.
+    QueryLimit,
+    /// The disk is full; nothing was appended.
+    DiskFull,
+    /// The server has as much to do as it takes on.
+    Busy,
+    /// Whether the append is durable cannot be known: send the same request again.
+    OutcomeUnknown,
+    /// The store cannot answer now.
+    StoreUnavailable,
+    /// The server is leaving.
+    ShuttingDown,
+    /// The deadline that the caller set has passed.
+    DeadlineExceeded,
+    /// Bytes on disk are damaged.
+    DataDamaged,
+    /// A bug.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidRequest,
+        Self::MalformedMessage,
+        Self::InvalidArrow,
+        Self::UnknownColumn,
+        Self::InvalidSql,
+        Self::SeqPastEnd,
+        Self::TableNotFound,
+        Self::RequestTooLarge,
+        Self::RowTooLarge,
+        Self::QueryLimit,
+        Self::DiskFull,
+        Self::Busy,
+        Self::OutcomeUnknown,
+        Self::StoreUnavailable,
+        Self::ShuttingDown,
+        Self::DeadlineExceeded,
+        Self::DataDamaged,
+        Self::Internal,
+    ];
+
+    /// The reason as `ErrorInfo` carries it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::MalformedMessage => "MALFORMED_MESSAGE",
+            Self::InvalidArrow => "INVALID_ARROW",
+            Self::UnknownColumn => "UNKNOWN_COLUMN",
+            Self::InvalidSql => "INVALID_SQL",
+            Self::SeqPastEnd => "SEQ_PAST_END",
+            Self::TableNotFound => "TABLE_NOT_FOUND",
+            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::RowTooLarge => "ROW_TOO_LARGE",
+            Self::QueryLimit => "QUERY_LIMIT",
+            Self::DiskFull => "DISK_FULL",
+            Self::Busy => "BUSY",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::DataDamaged => "DATA_DAMAGED",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// The gRPC code of calls that fail for this reason.
+    #[must_use]
+    pub fn code(self) -> Code {
+        match self {
+            Self::InvalidRequest
+            | Self::MalformedMessage
+            | Self::InvalidArrow
+            | Self::UnknownColumn
+            | Self::InvalidSql => Code::InvalidArgument,
+            Self::SeqPastEnd => Code::OutOfRange,
+            Self::TableNotFound => Code::NotFound,
+            Self::RequestTooLarge
+            | Self::RowTooLarge
+            | Self::QueryLimit
+            | Self::DiskFull
+            | Self::Busy => Code::ResourceExhausted,
+            Self::OutcomeUnknown | Self::StoreUnavailable | Self::ShuttingDown => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::DataDamaged => Code::DataLoss,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    /// How long to wait before the same request may succeed; `None` where it never will by
+    /// itself.
+    #[must_use]
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Busy => Some(Duration::from_millis(500)),
+            Self::OutcomeUnknown | Self::StoreUnavailable | Self::ShuttingDown => {
+                Some(Duration::from_secs(1))
+            }
+            Self::DiskFull => Some(Duration::from_secs(30)),
+            _ => None,
+        }
+    }
+}
+
+/// A failed call, before it becomes a `Status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub reason: Reason,
+    message: String,
+    violation: Option<(String, String)>,
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Fault {
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            violation: None,
+            facts: Vec::new(),
+        }
+    }
+
+    /// A fault of one field of the request.
+    pub fn of_field(reason: Reason, field: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let violation = Some((field.to_owned(), message.clone()));
+        Self {
+            violation,
+            ..Self::new(reason, format!("{field}: {message}"))
+        }
+    }
+
+    /// The same fault with one more fact in the metadata of its `ErrorInfo`.
+    pub fn with_fact(mut self, key: &'static str, value: &impl ToString) -> Self {
+        self.facts.push((key, value.to_string()));
+        self
+    }
+
+    pub fn shutting_down() -> Self {
+        Self::new(
+            Reason::ShuttingDown,
+            "the server is shutting down; try another, or again later",
+        )
+    }
+
+    pub fn busy(what: &str) -> Self {
+        Self::new(
+            Reason::Busy,
+            format!("too many {what} at once; try again later"),
+        )
+    }
+
+    /// A blocking task that panicked; the panic itself was printed where it happened.
+    pub fn of_task(error: &tokio::task::JoinError) -> Self {
+        Self::new(
+            Reason::Internal,
+            format!("a task of this call ended early: {error}"),
+        )
+    }
+}
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        let Fault {
+            reason,
+            message,
+            violation,
+            facts,
+        } = fault;
+        if matches!(reason, Reason::Internal | Reason::DataDamaged) {
+            tracing::error!(reason = reason.as_str(), "{message}");
+        }
+        let facts: HashMap<String, String> = facts
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), shortened(value)))
+            .collect();
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason.as_str(), ERROR_DOMAIN, facts);
+        if let Some((field, description)) = violation {
+            details.add_bad_request_violation(field, shortened(description));
+        }
+        if let Some(delay) = reason.retry_after() {
+            details.set_retry_info(Some(delay));
+        }
+        Self::with_error_details(reason.code(), shortened(message), details)
+    }
+}
+
+/// At most [`ERROR_MESSAGE_BYTES_MAX`] bytes of `text`, cut between characters.
+fn shortened(mut text: String) -> String {
+    if text.len() > ERROR_MESSAGE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX));
+        text.push('…');
+    }
+    text
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let reason = match (&error, error.kind()) {
+            (StoreError::Poisoned(_), _) => Reason::OutcomeUnknown,
+            (StoreError::Full(_) | StoreError::Disk(_), StoreErrorKind::Limit) => Reason::DiskFull,
+            (_, StoreErrorKind::Invalid) => Reason::InvalidRequest,
+            (_, StoreErrorKind::Limit) => Reason::Busy,
+            (_, StoreErrorKind::Unavailable) => Reason::StoreUnavailable,
+            (_, StoreErrorKind::Closed) => Reason::ShuttingDown,
+            (_, StoreErrorKind::Data) => Reason::DataDamaged,
+            (_, StoreErrorKind::Internal) => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<QueryError> for Fault {
+    fn from(error: QueryError) -> Self {
+        let reason = match error.kind() {
+            QueryErrorKind::Invalid => Reason::InvalidSql,
+            QueryErrorKind::Limit => Reason::QueryLimit,
+            QueryErrorKind::Unavailable => Reason::StoreUnavailable,
+            QueryErrorKind::Closed => Reason::ShuttingDown,
+            QueryErrorKind::Data => Reason::DataDamaged,
+            QueryErrorKind::Internal => Reason::Internal,
+        };
+        let mut fault = Self::new(reason, error.to_string());
+        if reason == Reason::InvalidSql {
+            let place = error.position.map_or_else(String::new, |position| {
+                format!("line {}, column {}: ", position.line, position.column)
+            });
+            fault.violation = Some(("sql".to_owned(), format!("{place}{}", error.message)));
+        }
+        if let Some(position) = error.position {
+            fault = fault
+                .with_fact("line", &position.line)
+                .with_fact("column", &position.column);
+        }
+        if let Some(suggestion) = error.suggestion {
+            fault = fault.with_fact("suggestion", &suggestion);
+        }
+        fault
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_carries_reason_field_and_advice() {
+        let fault = Fault::of_field(Reason::InvalidRequest, "request_id", "too long")
+            .with_fact("bytes", &200);
+        let status = Status::from(fault);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "request_id: too long");
+        let details = status.get_error_details();
+        let info = details.error_info().expect("an ErrorInfo");
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("INVALID_REQUEST", ERROR_DOMAIN)
+        );
+        assert_eq!(info.metadata["bytes"], "200");
+        let violations = &details
+            .bad_request()
+            .expect("a BadRequest")
+            .field_violations;
+        assert_eq!(violations[0].field, "request_id");
+        assert!(
+            details.retry_info().is_none(),
+            "the same request fails again"
+        );
+        let busy = Status::from(Fault::busy("appends")).get_error_details();
+        assert!(
+            busy.retry_info()
+                .and_then(|info| info.retry_delay)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let status = Status::from(Fault::new(Reason::InvalidSql, "é".repeat(10_000)));
+        assert!(status.message().len() <= ERROR_MESSAGE_BYTES_MAX + '…'.len_utf8());
+        assert!(status.message().ends_with('…'));
+    }
+
+    #[test]
+    fn every_kind_of_the_store_has_its_reason() {
+        let failed = |kind| StoreError::Failed {
+            kind,
+            message: "m".to_owned(),
+        };
+        let cases = [
+            (
+                StoreError::Poisoned("io".to_owned()),
+                Reason::OutcomeUnknown,
+            ),
+            (StoreError::Full("0 bytes".to_owned()), Reason::DiskFull),
+            (
+                StoreError::Limit {
+                    what: "batches",
+                    found: 1,
+                    limit: 1,
+                },
+                Reason::Busy,
+            ),
+            (StoreError::Closed, Reason::ShuttingDown),
+            (
+                failed(StoreErrorKind::Unavailable),
+                Reason::StoreUnavailable,
+            ),
+            (failed(StoreErrorKind::Data), Reason::DataDamaged),
+            (failed(StoreErrorKind::Internal), Reason::Internal),
+        ];
+        for (error, reason) in cases {
+            assert_eq!(Fault::from(error).reason, reason);
+        }
+    }
+
+    #[test]
+    fn reasons_are_distinct() {
+        let words: std::collections::HashSet<_> = Reason::ALL.map(Reason::as_str).into();
+        assert_eq!(words.len(), Reason::ALL.len());
+    }
+}

@@ -1,0 +1,30 @@
+//! The wire: Vitalog's gRPC services over a store and a query engine.
+//!
+//! It owns what stands between a client and the store: messages and their limits, the codes of
+//! errors, queues, deadlines, streams, shutdown. It does not own what an event is
+//! (`vitalog-event`), how it is kept (`vitalog-store`) or what SQL means (`vitalog-query`). The
+//! promises to clients stand in the comments of `proto/` and in `docs/clients/grpc.md`.
+//!
+//! Invariants: an append is answered after the log has answered; nothing that blocks runs on the
+//! reactor; whatever a client sends, the answer is a status, never a panic; what a client leaves
+//! behind is freed.
+#![forbid(unsafe_code)]
+
+mod admission;
+mod append;
+mod catalog;
+mod config;
+mod events;
+mod fault;
+mod gate;
+pub mod limits;
+mod listener;
+mod nearest;
+mod outbox;
+mod query;
+mod read;
+mod server;
+
+pub use config::ServerConfig;
+pub use fault::{ERROR_DOMAIN, Reason};
+pub use server::{Server, ServerError, ServerHandle, Shutdown};

@@ -1,0 +1,83 @@
+//! `EventService.Read`: the log from a `seq` on, and its tail as it grows.
+
+mod cursor;
+mod filter;
+mod page;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use vitalog_store::Store;
+use vitalog_wire::vitalog::v1::{ReadRequest, ReadResponse};
+
+use self::cursor::Cursor;
+use self::filter::LogFilter;
+use crate::fault::Fault;
+use crate::outbox::Outbox;
+
+/// Shortest time between two messages of a tail that only report progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Reads a store's log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogReader {
+    pub store: Arc<Store>,
+    /// The last durable seq, as the store announces it.
+    pub published: watch::Receiver<i64>,
+}
+
+impl LogReader {
+    /// Sends what `request` asks for.
+    pub async fn run(
+        mut self,
+        mut request: ReadRequest,
+        outbox: Outbox<ReadResponse>,
+    ) -> Result<(), Fault> {
+        let filter = LogFilter::of(&mut request);
+        let mut cursor = Cursor::new(filter, request.from_seq, request.limit);
+        let mut reported_seq = cursor.next_seq();
+        let mut reported_at = None;
+        let mut end = self.store.snapshot().seq();
+        while !cursor.is_done() {
+            let message;
+            (cursor, message) = self.read_on(cursor, end).await?;
+            if let Some(message) = message {
+                reported_seq = message.next_seq;
+                outbox.send(message).await;
+                continue;
+            }
+            let is_silent = cursor.is_filtered() && cursor.next_seq() != reported_seq;
+            let is_due = reported_at.is_none_or(|at: Instant| at.elapsed() >= PROGRESS_INTERVAL);
+            if is_silent && (is_due || !request.follow) && !cursor.is_done() {
+                reported_seq = cursor.next_seq();
+                reported_at = Some(Instant::now());
+                outbox.send(cursor.progress()).await;
+            }
+            if !request.follow {
+                return Ok(());
+            }
+            if self.published.wait_for(|&seq| seq > end).await.is_err() {
+                return Err(Fault::shutting_down());
+            }
+            end = self.store.snapshot().seq();
+        }
+        Ok(())
+    }
+
+    /// The next message up to `end`, read on a thread that may block.
+    async fn read_on(
+        &self,
+        mut cursor: Cursor,
+        end: i64,
+    ) -> Result<(Cursor, Option<ReadResponse>), Fault> {
+        let store = Arc::clone(&self.store);
+        let reading = tokio::task::spawn_blocking(move || {
+            let message = cursor.next(end, || store.snapshot());
+            (cursor, message)
+        });
+        let (cursor, message) = reading.await.map_err(|error| Fault::of_task(&error))?;
+        Ok((cursor, message?))
+    }
+}

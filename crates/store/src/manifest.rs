@@ -1,0 +1,215 @@
+//! The manifest: an immutable numbered file that names every segment and symbol file of the store
+//! with lengths, checksums and statistics, and how far the log has been flushed
+//! (docs/formats/manifest.md).
+//!
+//! ```text
+//! VITALOG MANIFEST <version> <payload bytes> <payload crc32c in hex>\n
+//! <payload: JSON>
+//! ```
+//! Written tmp → fsync → rename → fsync of the folder. The highest number counts; a few older
+//! ones are kept with every file they name.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use vitalog_disk::{Directory, crc32c, write_atomically};
+
+use crate::error::{Result, StoreError};
+use crate::segment::SegmentEntry;
+use crate::symbols::Marks;
+
+/// The folder of the manifests.
+pub(crate) const FOLDER: &str = "manifest";
+
+const MAGIC: &str = "VITALOG MANIFEST";
+const VERSION: u32 = 1;
+
+/// A symbol file as the manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SymbolEntry {
+    /// Its name below the directory.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The first code of each domain in it.
+    pub from: Marks,
+}
+
+/// What a store holds at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// Its number, from 1; 0 for the manifest of an empty store, which has no file.
+    pub number: u64,
+    /// Every event up to this `seq` lies in a segment.
+    pub seq: i64,
+    /// The latest `received_at` of those events, microseconds.
+    pub received_us: i64,
+    /// Log files before this one hold nothing that is not in a segment.
+    pub wal_first: u64,
+    /// Segments in the order of their seqs.
+    pub segments: Vec<SegmentEntry>,
+    /// Symbol files in the order of their codes.
+    pub symbols: Vec<SymbolEntry>,
+}
+
+impl Manifest {
+    /// The name of manifest `number`.
+    pub fn file_name(number: u64) -> String {
+        format!("{FOLDER}/{number:016}.manifest")
+    }
+
+    /// The names of all files it needs.
+    pub fn files(&self) -> BTreeSet<&str> {
+        let segments = self.segments.iter().map(|segment| segment.name.as_str());
+        segments
+            .chain(self.symbols.iter().map(|symbols| symbols.name.as_str()))
+            .collect()
+    }
+
+    /// Makes it durable under its number.
+    pub fn write(&self, directory: &dyn Directory) -> Result<()> {
+        let payload = serde_json::to_vec(self).expect("numbers and strings");
+        let crc = crc32c(&payload);
+        let mut bytes = format!("{MAGIC} {VERSION} {} {crc:08x}\n", payload.len()).into_bytes();
+        bytes.extend_from_slice(&payload);
+        Ok(write_atomically(
+            directory,
+            &Self::file_name(self.number),
+            &bytes,
+        )?)
+    }
+
+    /// Reads and checks manifest `number`.
+    pub fn read(directory: &dyn Directory, number: u64) -> Result<Self> {
+        let name = Self::file_name(number);
+        let path = directory.path().join(&name);
+        let bytes = directory.read(&name)?;
+        let damaged = |offset: usize, reason: &str| {
+            StoreError::damaged(&path, offset as u64, reason.to_owned())
+        };
+        let line = bytes.iter().take(128).position(|&byte| byte == b'\n');
+        let line = line.ok_or_else(|| damaged(0, "the first line is missing"))?;
+        let head = str::from_utf8(&bytes[..line]).unwrap_or_default();
+        let fields = head.strip_prefix(MAGIC).map(str::split_ascii_whitespace);
+        let mut fields = fields.ok_or_else(|| damaged(0, "no manifest: its magic is missing"))?;
+        let version = fields.next().and_then(|text| text.parse::<u32>().ok());
+        let version = version.ok_or_else(|| damaged(MAGIC.len(), "no version"))?;
+        if version != VERSION {
+            return Err(StoreError::Version {
+                path,
+                found: version,
+                known: VERSION,
+            });
+        }
+        let length = fields.next().and_then(|text| text.parse::<usize>().ok());
+        let crc = fields
+            .next()
+            .and_then(|text| u32::from_str_radix(text, 16).ok());
+        let payload = &bytes[line + 1..];
+        if length != Some(payload.len()) {
+            return Err(damaged(
+                MAGIC.len(),
+                "another length than the first line says",
+            ));
+        }
+        if crc != Some(crc32c(payload)) {
+            let reason = format!(
+                "CRC32C {:08x}, the first line says otherwise",
+                crc32c(payload)
+            );
+            return Err(damaged(line + 1, &reason));
+        }
+        // A bit of the head may flip into another spelling of the same values.
+        if head
+            != format!(
+                "{MAGIC} {VERSION} {} {:08x}",
+                payload.len(),
+                crc32c(payload)
+            )
+        {
+            return Err(damaged(0, "the first line is not as it was written"));
+        }
+        let manifest: Self = serde_json::from_slice(payload)
+            .map_err(|error| damaged(line + 1 + error.column(), &error.to_string()))?;
+        if manifest.number != number {
+            return Err(damaged(line + 1, "another number than its name says"));
+        }
+        Ok(manifest)
+    }
+
+    /// The numbers of the manifests in the directory, ascending.
+    pub fn numbers(directory: &dyn Directory) -> Result<Vec<u64>> {
+        let names = directory.list(FOLDER)?;
+        let number = |name: &String| name.strip_suffix(".manifest")?.parse().ok();
+        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The manifest in force: the one of the highest number, or the empty one. A damaged one is
+    /// no reason to take an older one, whose later events may be gone from the log: it is named.
+    pub fn latest(directory: &dyn Directory) -> Result<Self> {
+        match Self::numbers(directory)?.last() {
+            Some(&number) => Self::read(directory, number),
+            None => Ok(Self::default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vitalog_disk::FaultyDirectory;
+
+    use super::*;
+
+    fn example() -> Manifest {
+        Manifest {
+            number: 4,
+            seq: 17,
+            received_us: 3,
+            wal_first: 2,
+            symbols: vec![SymbolEntry {
+                name: "symbols/1".to_owned(),
+                bytes: 9,
+                from: Marks::default(),
+            }],
+            ..Manifest::default()
+        }
+    }
+
+    #[test]
+    fn the_highest_number_counts() {
+        let directory = FaultyDirectory::new();
+        assert_eq!(
+            Manifest::latest(&directory).expect("empty"),
+            Manifest::default()
+        );
+        example().write(&directory).expect("written");
+        let newer = Manifest {
+            number: 5,
+            ..example()
+        };
+        newer.write(&directory).expect("written");
+        assert_eq!(Manifest::latest(&directory).expect("valid"), newer);
+        assert_eq!(Manifest::numbers(&directory).expect("listed"), [4, 5]);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_shows() {
+        let clean = FaultyDirectory::new();
+        example().write(&clean).expect("written");
+        let name = Manifest::file_name(4);
+        let bytes = clean.read(&name).expect("read");
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let directory = clean.crash_image(1);
+                directory.flip_bit(&name, at as u64, bit).expect("in range");
+                let error = Manifest::latest(&directory).expect_err("flipped");
+                assert!(error.to_string().contains(".manifest"), "{error}");
+            }
+            let directory = clean.crash_image(1);
+            directory.truncate(&name, at as u64).expect("in range");
+            assert!(Manifest::latest(&directory).is_err(), "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! The one writer: takes batches from a bounded channel, makes a commit group of what waits,
+//! writes and syncs it once, publishes the new snapshot, then answers everyone in the group.
+//!
+//! It owns the log, the memtable, the ids of recent events and the next `seq`. Nothing is visible
+//! before it is durable. After a failed write nothing is written until a restart.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::select;
+use vitalog_disk::Directory;
+use vitalog_event::{EventBatch, Rejection};
+
+use crate::config::{Clock, StoreConfig};
+use crate::error::{Result, StoreError};
+use crate::flush::{FlushJob, Flushed, collect_orphans};
+use crate::group::GroupBuilder;
+use crate::idempotency::RecentIds;
+use crate::manifest::Manifest;
+use crate::memtable::{Chunk, Memtable};
+use crate::snapshot::{SegmentSet, Snapshot};
+use crate::symbols::{Marks, Symbols, encode_delta};
+use crate::wal::{FrameDraft, FrameKind, WalWriter, encode_events};
+
+/// What became of an appended batch. Returned once it is durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppendReceipt {
+    /// A read at this `seq` or later sees every event of the batch, duplicates' originals too.
+    pub last_seq: i64,
+    /// Events stored now.
+    pub accepted: usize,
+    /// Events that were stored before with the same content.
+    pub duplicates: usize,
+    /// Events whose id is taken by other content, which stays; indexes are those of the input.
+    pub rejected: Vec<Rejection>,
+}
+
+/// Called once with the outcome of an append.
+pub type Reply = Box<dyn FnOnce(Result<AppendReceipt>) + Send>;
+
+/// What the writer is asked.
+pub(crate) enum Command {
+    Append(Box<Pending>),
+    Control(Control),
+}
+
+/// An append that waits for its commit group.
+pub(crate) struct Pending {
+    pub batch: EventBatch,
+    pub reply: Reply,
+}
+
+/// Everything that is no append.
+pub(crate) enum Control {
+    Flush { reply: Sender<Result<()>> },
+    Close { reply: Sender<Result<()>> },
+}
+
+/// Called after each publication with the durable `seq`.
+pub(crate) type OnPublish = Box<dyn Fn(i64) + Send + Sync>;
+
+pub(crate) struct Writer {
+    pub directory: Arc<dyn Directory>,
+    pub config: StoreConfig,
+    pub clock: Arc<dyn Clock>,
+    pub symbols: Arc<Symbols>,
+    pub published: Arc<ArcSwap<Snapshot>>,
+    pub on_publish: Arc<std::sync::RwLock<Vec<OnPublish>>>,
+    pub wal: WalWriter,
+    pub manifest: Manifest,
+    pub segments: Arc<SegmentSet>,
+    /// Symbols in files of the manifest.
+    pub flushed_marks: Marks,
+    /// Symbols that the log or a file holds.
+    pub logged_marks: Marks,
+    pub memtable: Memtable,
+    pub recent: RecentIds,
+    pub seq: i64,
+    pub received_us: i64,
+    pub flushing: Option<Flushing>,
+    /// Rows below which no flush begins by itself: after one failed.
+    pub flush_rows_min: usize,
+}
+
+/// Memtables' worth of rows that may wait in memory where flushes fail.
+const MEMTABLES_UNFLUSHED_MAX: usize = 4;
+
+/// A frozen memtable that a thread is flushing.
+pub(crate) struct Flushing {
+    chunks: Arc<Vec<Arc<Chunk>>>,
+    recent: RecentIds,
+    done: Receiver<Result<Flushed>>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Serves commands until `Close`, or until every sender is gone.
+    pub fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            let command = match &self.flushing {
+                None => commands.recv().ok(),
+                Some(flushing) => select! {
+                    recv(commands) -> command => command.ok(),
+                    recv(flushing.done) -> flushed => {
+                        let installed = self.install(flushed.unwrap_or(Err(StoreError::Closed)));
+                        if let Err(error) = installed {
+                            // Its rows are back in memory and in the log; the next flush retries.
+                            tracing::error!(%error, "a flush failed");
+                        }
+                        continue;
+                    }
+                },
+            };
+            let control = match command {
+                Some(Command::Append(first)) => self.commit_group(*first, commands),
+                Some(Command::Control(control)) => Some(control),
+                None => {
+                    let _ = self.close();
+                    return;
+                }
+            };
+            if control.is_some_and(|control| self.obey(control)) {
+                return;
+            }
+        }
+    }
+
+    /// Does what is asked; true when it was the last.
+    fn obey(&mut self, control: Control) -> bool {
+        match control {
+            Control::Flush { reply } => {
+                let _ = reply.send(self.flush_all());
+                false
+            }
+            Control::Close { reply } => {
+                let _ = reply.send(self.close());
+                true
+            }
+        }
+    }
+
+    /// Commits `first` and what else waits, up to the limits of a group. Returns what was met that
+    /// is no append, to be done after.
+    fn commit_group(&mut self, first: Pending, commands: &Receiver<Command>) -> Option<Control> {
+        let mut events = first.batch.len();
+        let mut bytes = first.batch.bytes();
+        let mut group = vec![first];
+        let mut control = None;
+        while events < self.config.group_events_max && bytes < self.config.group_bytes_max {
+            match commands.try_recv() {
+                Ok(Command::Append(pending)) => {
+                    events += pending.batch.len();
+                    bytes += pending.batch.bytes();
+                    group.push(*pending);
+                }
+                Ok(Command::Control(met)) => {
+                    control = Some(met);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(group);
+        control
+    }
+
+    fn commit(&mut self, group: Vec<Pending>) {
+        let (batches, replies): (Vec<EventBatch>, Vec<Reply>) = group
+            .into_iter()
+            .map(|pending| (pending.batch, pending.reply))
+            .unzip();
+        match self.try_commit(&batches) {
+            Ok(receipts) => {
+                for (reply, receipt) in replies.into_iter().zip(receipts) {
+                    reply(Ok(receipt));
+                }
+            }
+            Err(error) => {
+                for reply in replies {
+                    reply(Err(same_for_all(&error)));
+                }
+            }
+        }
+    }
+
+    fn try_commit(&mut self, batches: &[EventBatch]) -> Result<Vec<AppendReceipt>> {
+        if let Some(reason) = self.wal.poisoned() {
+            return Err(StoreError::Poisoned(reason.to_owned()));
+        }
+        self.make_room_in_memory()?;
+        let mark = self.recent.len();
+        let written = self.write_group(batches);
+        if written.is_err() {
+            self.recent.truncate(mark);
+        }
+        written
+    }
+
+    fn write_group(&mut self, batches: &[EventBatch]) -> Result<Vec<AppendReceipt>> {
+        let snapshot = self.published.load_full();
+        let frozen = self.flushing.as_ref().map(|flushing| &flushing.recent);
+        let mut builder = GroupBuilder::new(&self.symbols, &snapshot, frozen, &mut self.recent);
+        let mut receipts = Vec::with_capacity(batches.len());
+        for batch in batches {
+            receipts.push(builder.take(batch)?);
+        }
+        let group = builder.finish(batches)?;
+        let seq_first = self.seq + 1;
+        let mut seq = self.seq;
+        for receipt in &mut receipts {
+            seq += receipt.accepted as i64;
+            // A duplicate's original may stand anywhere before the end of the group.
+            receipt.last_seq = if receipt.duplicates == 0 {
+                seq
+            } else {
+                i64::MAX
+            };
+        }
+        for receipt in &mut receipts {
+            receipt.last_seq = receipt.last_seq.min(seq);
+        }
+        if group.len() == 0 {
+            return Ok(receipts);
+        }
+        let received_us = self.clock.now_us().max(self.received_us);
+        let marks = self.symbols.read().marks();
+        let mut frames = Vec::with_capacity(2);
+        if marks != self.logged_marks {
+            let payload = encode_delta(&self.symbols.read(), self.logged_marks, marks);
+            frames.push(FrameDraft {
+                kind: FrameKind::Symbols,
+                events: 0,
+                seq_first,
+                payload,
+            });
+        }
+        let mut payload = Vec::new();
+        encode_events(&group, &mut payload).map_err(StoreError::arrow("wal"))?;
+        let events = group.len() as u32;
+        frames.push(FrameDraft {
+            kind: FrameKind::Events,
+            events,
+            seq_first,
+            payload,
+        });
+        let (columns, members) = group.into_memory(seq_first);
+        let chunk = Chunk::of_group(&columns, &members, received_us, &self.symbols)?;
+        self.wal.commit(frames, received_us)?;
+        // Durable from here on: nothing below can fail.
+        self.logged_marks = marks;
+        self.received_us = received_us;
+        self.seq = seq;
+        self.memtable.push(chunk, &self.symbols);
+        self.publish();
+        Ok(receipts)
+    }
+
+    fn publish(&self) {
+        let frozen = self
+            .flushing
+            .as_ref()
+            .map(|flushing| Arc::clone(&flushing.chunks));
+        let chunks = [frozen.unwrap_or_default(), self.memtable.chunks()];
+        let symbols = Arc::clone(&self.symbols);
+        let segments = Arc::clone(&self.segments);
+        let snapshot = Snapshot::new(self.seq, symbols, segments, chunks);
+        self.published.store(Arc::new(snapshot));
+        let listeners = self
+            .on_publish
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for listener in listeners.iter() {
+            listener(self.seq);
+        }
+    }
+
+    /// Freezes a full memtable; waits where the one before is still being flushed. Where flushes
+    /// fail, appends go on while the log has room and the memtable is within bounds.
+    fn make_room_in_memory(&mut self) -> Result<()> {
+        let is_past = |times: usize| {
+            self.memtable.rows() >= times * self.config.memtable_events_max
+                || self.memtable.bytes() >= times * self.config.memtable_bytes_max
+        };
+        if !is_past(1) || self.memtable.rows() < self.flush_rows_min {
+            return Ok(());
+        }
+        let flushed = self
+            .wait_for_flush()
+            .and_then(|()| match self.memtable.rows() {
+                rows if rows < self.flush_rows_min => Ok(()),
+                _ => self.freeze(),
+            });
+        let Err(error) = flushed else {
+            return Ok(());
+        };
+        if self.wal.poisoned().is_some() || self.memtable.rows() >= self.rows_unflushed_max() {
+            return Err(error);
+        }
+        tracing::error!(%error, "a flush failed; the events stay in memory and in the log");
+        Ok(())
+    }
+
+    /// Rows in memory above which appends are refused where flushes fail.
+    fn rows_unflushed_max(&self) -> usize {
+        MEMTABLES_UNFLUSHED_MAX * self.config.memtable_events_max
+    }
+
+    fn wait_for_flush(&mut self) -> Result<()> {
+        match &self.flushing {
+            None => Ok(()),
+            Some(flushing) => {
+                let flushed = flushing.done.recv().unwrap_or(Err(StoreError::Closed));
+                self.install(flushed)
+            }
+        }
+    }
+
+    /// Hands the memtable to a flush thread and begins an empty one.
+    pub fn freeze(&mut self) -> Result<()> {
+        if self.memtable.rows() == 0 {
+            return Ok(());
+        }
+        self.wal.seal()?;
+        let chunks = self.memtable.chunks();
+        let job = FlushJob {
+            directory: Arc::clone(&self.directory),
+            symbols: Arc::clone(&self.symbols),
+            chunks: Arc::clone(&chunks),
+            seq: self.seq,
+            received_us: self.received_us,
+            marks: self.logged_marks,
+            wal_first: self.wal.next_number(),
+            manifest: self.manifest.clone(),
+            flushed_marks: self.flushed_marks,
+        };
+        let (sender, done) = bounded(1);
+        let thread = std::thread::Builder::new()
+            .name("vitalog-flush".to_owned())
+            .spawn(move || {
+                let _ = sender.send(job.run());
+            })
+            .map_err(|error| StoreError::Full(format!("no thread for the flush: {error}")))?;
+        // Only now: where no thread could be had, the rows stay where they are.
+        self.memtable = Memtable::default();
+        self.flushing = Some(Flushing {
+            chunks,
+            recent: std::mem::take(&mut self.recent),
+            done,
+            thread,
+        });
+        Ok(())
+    }
+
+    /// Takes over what a flush made. After a failed one its rows go back to the memtable, from
+    /// where the next flush takes them again.
+    fn install(&mut self, flushed: Result<Flushed>) -> Result<()> {
+        let Some(flushing) = self.flushing.take() else {
+            return Ok(());
+        };
+        let _ = flushing.thread.join();
+        match flushed {
+            Ok(flushed) => {
+                self.segments = Arc::new(self.segments.with(flushed.segment));
+                self.manifest = flushed.manifest;
+                self.flushed_marks = flushed.marks;
+                if let Some(piece) = flushed.symbols {
+                    self.symbols.adopt(piece);
+                }
+                self.flush_rows_min = 0;
+                self.publish();
+                let trimmed = self.wal.trim_before(self.manifest.wal_first);
+                let kept = self.config.manifests_kept;
+                let collected =
+                    trimmed.and_then(|()| collect_orphans(self.directory.as_ref(), kept));
+                if let Err(error) = collected {
+                    // Nothing is lost: the next flush and the next open collect again.
+                    tracing::warn!(%error, "files that are no longer needed were left");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.memtable.put_back(&flushing.chunks);
+                self.recent.put_back(flushing.recent);
+                // Not again at once: each try writes a segment and takes a new file of the log.
+                self.flush_rows_min = self.memtable.rows() + self.config.memtable_events_max / 2;
+                self.publish();
+                Err(error)
+            }
+        }
+    }
+
+    fn flush_all(&mut self) -> Result<()> {
+        self.wait_for_flush()?;
+        self.freeze()?;
+        self.wait_for_flush()
+    }
+
+    /// Flushes, seals the log and syncs.
+    fn close(&mut self) -> Result<()> {
+        let flushed = if self.wal.poisoned().is_some() {
+            Ok(())
+        } else {
+            self.flush_all()
+        };
+        let sealed = if self.wal.poisoned().is_some() {
+            Ok(())
+        } else {
+            self.wal.seal()
+        };
+        flushed.and(sealed)
+    }
+}
+
+/// The error of a group, for each of its members.
+fn same_for_all(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full(reason) => StoreError::Full(reason.clone()),
+        StoreError::Poisoned(reason) => StoreError::Poisoned(reason.clone()),
+        StoreError::Closed => StoreError::Closed,
+        StoreError::Damaged {
+            path,
+            offset,
+            reason,
+        } => StoreError::Damaged {
+            path: path.clone(),
+            offset: *offset,
+            reason: reason.clone(),
+        },
+        other => StoreError::Failed {
+            kind: other.kind(),
+            message: other.to_string(),
+        },
+    }
+}

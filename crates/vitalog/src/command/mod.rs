@@ -1,0 +1,99 @@
+//! The command line: one binary, one module a command.
+//!
+//! It owns arguments, exit codes and what a person sees; the work is done by the crates below.
+//! Exit codes: 0 done, 1 failed, 2 usage. Results go to stdout, everything else to stderr.
+
+mod demo;
+mod import;
+mod local;
+mod progress;
+mod remote;
+mod serve;
+mod simulate;
+mod stats;
+mod table;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::sql::SqlArgs;
+
+/// An event store that keeps the vital signs of a product's customers.
+#[derive(Debug, Parser)]
+#[command(name = "vitalog", version, about, propagate_version = true)]
+struct Arguments {
+    /// The directory of the store.
+    #[arg(long, global = true, value_name = "DIR", env = "VITALOG_DATA")]
+    data: Option<PathBuf>,
+    /// Settings as TOML; see docs/operations.md.
+    #[arg(long, global = true, value_name = "FILE", env = "VITALOG_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a store of a small B2B product in ./vitalog-demo, show its health, and serve it.
+    Demo(demo::DemoArgs),
+    /// Serve a store over gRPC.
+    Serve(serve::ServeArgs),
+    /// Ask questions in SQL: a prompt, -c SQL, -f FILE, or stdin.
+    Sql(SqlArgs),
+    /// Import Parquet, CSV or JSON Lines; safe to run again.
+    Import(import::ImportArgs),
+    /// Generate a workload, to Parquet or into a store.
+    Simulate(simulate::SimulateArgs),
+    /// What the store holds.
+    Stats,
+    /// Check every checksum of the store.
+    Verify,
+}
+
+/// Where the store lies when nothing says otherwise.
+const DATA_DEFAULT: &str = "vitalog-data";
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("VITALOG_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .init();
+    match obey(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(arguments.config.as_deref())?;
+    let data = || {
+        arguments
+            .data
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT))
+    };
+    match arguments.command {
+        Command::Demo(args) => demo::run(&args, arguments.data.as_deref(), &config),
+        Command::Serve(args) => serve::run(&args, &data(), &config),
+        Command::Sql(args) => crate::sql::run(args, || {
+            local::open_engine(&data(), &config, local::Missing::Refuse)
+        }),
+        Command::Import(args) => import::run(&args, &data(), &config),
+        Command::Simulate(args) => simulate::run(&args, &data(), &config),
+        Command::Stats => stats::run(&data(), &config),
+        Command::Verify => verify::run(&data()),
+    }
+}

@@ -1,0 +1,124 @@
+//! `serve`: a store behind gRPC until a signal; the second signal forces.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::Args;
+use vitalog_query::QueryEngine;
+use vitalog_server::Server;
+use vitalog_store::Store;
+
+use super::local::{Missing, open_store};
+use crate::config::{Config, DurabilityName};
+
+/// Where to listen.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Address of the gRPC listener; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    grpc: Option<SocketAddr>,
+    /// Take connections from other machines although there is no authentication yet.
+    #[arg(long)]
+    insecure: bool,
+    /// `buffered` acknowledges before the disk has the events: what was acknowledged in the last
+    /// seconds is lost when the machine (not only the process) crashes.
+    #[arg(long, value_enum)]
+    durability: Option<DurabilityName>,
+}
+
+pub(super) fn run(args: &ServeArgs, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
+    let mut config = config.clone();
+    config.store.durability = args.durability.or(config.store.durability);
+    let address = config.server(args.grpc).grpc;
+    if !address.ip().is_loopback() && !args.insecure {
+        bail!(
+            "{address} can be reached from other machines and there is no authentication yet; \
+             --insecure serves it all the same"
+        );
+    }
+    let store = open_store(data, &config, Missing::Create)?;
+    serve(store, &config, args.grpc)
+}
+
+/// Serves `store` until a signal, then drains, flushes and closes it.
+pub(super) fn serve(
+    store: Arc<Store>,
+    config: &Config,
+    grpc: Option<SocketAddr>,
+) -> anyhow::Result<ExitCode> {
+    let engine = QueryEngine::new(Arc::clone(&store), config.query())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let server = Server::bind(Arc::clone(&store), engine, config.server(grpc)).await?;
+        // Read by people and by whoever started the process with port 0.
+        println!("grpc listening on {}", server.local_addr());
+        server.run(shutdown_signal()).await?;
+        anyhow::Ok(())
+    })?;
+    eprintln!("closing the store");
+    store.close()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first SIGINT or SIGTERM; a second one ends the process at once. One listener hears both, so
+/// that no signal falls between them.
+async fn shutdown_signal() {
+    let Ok(mut signals) = Signals::listen() else {
+        eprintln!("warning: no signal can be heard; end the process to stop serving");
+        return std::future::pending().await;
+    };
+    signals.next().await;
+    eprintln!("shutting down; a second signal forces");
+    tokio::spawn(async move {
+        signals.next().await;
+        eprintln!("forced");
+        std::process::exit(1);
+    });
+}
+
+/// SIGINT and SIGTERM.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

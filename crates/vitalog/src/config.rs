@@ -1,0 +1,211 @@
+//! Settings: defaults < TOML file < environment (`VITALOG_SECTION__KEY`) < flags.
+//!
+//! Unknown sections and keys are errors, so that a mistyped one is not silently without effect.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use toml::{Table, Value};
+use vitalog_query::QueryConfig;
+use vitalog_server::ServerConfig;
+use vitalog_store::{Durability, StoreConfig};
+
+/// Environment variables that are settings begin so and hold `__` between section and key.
+const PREFIX: &str = "VITALOG_";
+
+/// All settings that were given; absent ones have their default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The store.
+    pub store: StoreSection,
+    /// The listeners.
+    pub server: ServerSection,
+    /// Statements.
+    pub query: QuerySection,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// `synced` (an ack means durable) or `buffered` (an ack survives the process only).
+    pub durability: Option<DurabilityName>,
+    /// Bytes of a file of the log.
+    pub wal_file_bytes: Option<u64>,
+    /// Events in memory at which a flush begins.
+    pub memtable_events_max: Option<usize>,
+    /// Bytes in memory at which a flush begins.
+    pub memtable_bytes_max: Option<usize>,
+}
+
+/// The names of [`Durability`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DurabilityName {
+    /// An acknowledged event survives a power loss.
+    Synced,
+    /// An acknowledged event survives the end of the process, and may be lost with the last
+    /// seconds before a crash of the machine.
+    Buffered,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// Address of the gRPC listener.
+    pub grpc: Option<SocketAddr>,
+}
+
+/// `[query]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuerySection {
+    /// Bytes that statements may hold at once.
+    pub memory_bytes: Option<usize>,
+    /// Threads that scan.
+    pub scan_threads: Option<usize>,
+}
+
+impl Config {
+    /// Reads the file, where one is named, and the environment.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a value of the wrong type, an unknown section or key.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+            None => String::new(),
+        };
+        Self::parse(&text, std::env::vars())
+            .with_context(|| file.map_or("settings".to_owned(), |path| path.display().to_string()))
+    }
+
+    fn parse(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        let mut table: Table = text.parse()?;
+        for (name, value) in environment {
+            let Some((section, key)) = name
+                .strip_prefix(PREFIX)
+                .and_then(|rest| rest.split_once("__"))
+            else {
+                continue;
+            };
+            let section = section.to_ascii_lowercase();
+            let entry = table
+                .entry(section.clone())
+                .or_insert_with(|| Table::new().into());
+            let Value::Table(entry) = entry else {
+                bail!("{section} is a section, not a value");
+            };
+            entry.insert(key.to_ascii_lowercase(), typed(&value));
+        }
+        Ok(table.try_into()?)
+    }
+
+    /// The settings of the store.
+    #[must_use]
+    pub fn store(&self) -> StoreConfig {
+        let given = &self.store;
+        let default = StoreConfig::default();
+        StoreConfig {
+            durability: given.durability.map_or(default.durability, Into::into),
+            wal_file_bytes: given.wal_file_bytes.unwrap_or(default.wal_file_bytes),
+            memtable_events_max: given
+                .memtable_events_max
+                .unwrap_or(default.memtable_events_max),
+            memtable_bytes_max: given
+                .memtable_bytes_max
+                .unwrap_or(default.memtable_bytes_max),
+            ..default
+        }
+    }
+
+    /// The settings of statements.
+    #[must_use]
+    pub fn query(&self) -> QueryConfig {
+        let default = QueryConfig::default();
+        QueryConfig {
+            memory_bytes: self.query.memory_bytes.unwrap_or(default.memory_bytes),
+            scan_threads: self.query.scan_threads.unwrap_or(default.scan_threads),
+            ..default
+        }
+    }
+
+    /// The settings of the server; `grpc` is a flag, which goes before all else.
+    #[must_use]
+    pub fn server(&self, grpc: Option<SocketAddr>) -> ServerConfig {
+        let default = ServerConfig::default();
+        let grpc = grpc.or(self.server.grpc).unwrap_or(default.grpc);
+        ServerConfig { grpc, ..default }
+    }
+}
+
+impl From<DurabilityName> for Durability {
+    fn from(name: DurabilityName) -> Self {
+        match name {
+            DurabilityName::Synced => Self::Synced,
+            DurabilityName::Buffered => Self::Buffered,
+        }
+    }
+}
+
+/// A variable's text as the type that TOML would give it.
+fn typed(text: &str) -> Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::Integer(number);
+    }
+    match text {
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        other => Value::String(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let pairs = environment
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Config::parse(text, pairs)
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file_and_flags_before_both() {
+        let file = "[server]\ngrpc = \"127.0.0.1:1\"\n[store]\ndurability = \"buffered\"";
+        let config = parse(file, &[("VITALOG_SERVER__GRPC", "127.0.0.1:2")]).expect("valid");
+        assert_eq!(config.server(None).grpc.port(), 2);
+        assert_eq!(config.server("127.0.0.1:3".parse().ok()).grpc.port(), 3);
+        assert_eq!(config.store().durability, Durability::Buffered);
+        assert_eq!(
+            parse("", &[("VITALOG_DATA", "x"), ("PATH", "y")])
+                .expect("valid")
+                .query()
+                .memory_bytes,
+            QueryConfig::default().memory_bytes
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_errors() {
+        for (text, named) in [
+            ("[store]\nduralibity = \"synced\"", "duralibity"),
+            ("[stores]", "stores"),
+            ("[store]\ndurability = \"maybe\"", "maybe"),
+            ("[query]\nmemory_bytes = \"much\"", "much"),
+        ] {
+            let error = format!("{:#}", parse(text, &[]).expect_err(text));
+            assert!(error.contains(named), "{error}");
+        }
+        assert!(parse("", &[("VITALOG_STORE__DURALIBITY", "synced")]).is_err());
+    }
+}

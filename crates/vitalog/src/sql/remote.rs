@@ -1,0 +1,252 @@
+//! A server as a backend, over gRPC.
+//!
+//! Invariant: an answer that ends without its statistics is an error, never a short answer.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
+use futures::stream::{StreamExt, try_unfold};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+use vitalog_wire::vitalog::v1::catalog_service_client::CatalogServiceClient;
+use vitalog_wire::vitalog::v1::query_response::Part;
+use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
+use vitalog_wire::vitalog::v1::{
+    GetTableRequest, ListFunctionsRequest, ListTablesRequest, QueryRequest, QueryResponse,
+};
+
+use super::backend::Answer;
+use super::catalog::{Catalog, Table};
+
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest message that is taken; servers send less.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// A connection to a server; it is renewed when it breaks.
+pub(super) struct Remote {
+    queries: QueryServiceClient<Channel>,
+    catalog: CatalogServiceClient<Channel>,
+}
+
+/// The address of `grpc://HOST:PORT` as the transport takes it.
+///
+/// # Errors
+/// Any other form.
+pub(super) fn parse_url(url: &str) -> Result<String, String> {
+    let wrong = || format!("{url:?} is no address of a server: expected grpc://HOST:PORT");
+    let authority = url
+        .strip_prefix("grpc://")
+        .ok_or_else(wrong)?
+        .trim_end_matches('/');
+    let (host, port) = authority.rsplit_once(':').ok_or_else(wrong)?;
+    if host.is_empty() || port.parse::<u16>().is_err() || authority.contains(['/', '?', '#', '@']) {
+        return Err(wrong());
+    }
+    Ok(format!("http://{authority}"))
+}
+
+impl Remote {
+    /// Connects to `address`, as [`parse_url`] gives it.
+    ///
+    /// # Errors
+    /// Nobody answers there.
+    pub async fn connect(address: &str) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(address.to_owned())?.connect_timeout(CONNECT_TIMEOUT);
+        let channel = endpoint.connect().await.map_err(|error| {
+            let server = address.strip_prefix("http://").unwrap_or(address);
+            anyhow!(
+                "cannot reach a server at grpc://{server}: {}",
+                innermost(&error)
+            )
+        })?;
+        let queries = QueryServiceClient::new(channel.clone());
+        let catalog = CatalogServiceClient::new(channel);
+        Ok(Self {
+            queries: queries.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            catalog: catalog.max_decoding_message_size(MESSAGE_BYTES_MAX),
+        })
+    }
+
+    pub async fn query(&self, sql: String) -> anyhow::Result<Answer> {
+        let request = QueryRequest {
+            sql,
+            as_of_seq: None,
+        };
+        let response = self.queries.clone().query(request).await.map_err(failure)?;
+        let mut reading = Reading {
+            stream: response.into_inner(),
+            decoder: StreamDecoder::new(),
+            ready: VecDeque::new(),
+            is_whole: false,
+        };
+        let schema = loop {
+            if let Some(schema) = reading.decoder.schema() {
+                break schema;
+            }
+            ensure!(reading.advance().await?, "the server sent no schema");
+        };
+        let batches = try_unfold(reading, |mut reading| async move {
+            let batch = reading.next().await?;
+            Ok::<_, anyhow::Error>(batch.map(|batch| (batch, reading)))
+        });
+        Ok(Answer {
+            schema,
+            batches: batches.boxed(),
+        })
+    }
+
+    pub async fn catalog(&self) -> anyhow::Result<Catalog> {
+        let mut client = self.catalog.clone();
+        let listed = client
+            .list_tables(ListTablesRequest {})
+            .await
+            .map_err(failure)?;
+        let mut tables: Vec<Table> = Vec::new();
+        for summary in listed.into_inner().tables {
+            let request = GetTableRequest { name: summary.name };
+            let table = client
+                .get_table(request)
+                .await
+                .map_err(failure)?
+                .into_inner()
+                .table;
+            tables.extend(table.map(Table::from));
+        }
+        let listed = client
+            .list_functions(ListFunctionsRequest {})
+            .await
+            .map_err(failure)?;
+        let functions = listed
+            .into_inner()
+            .functions
+            .into_iter()
+            .map(Into::into)
+            .collect();
+        Ok(Catalog { tables, functions })
+    }
+}
+
+/// An answer that is being read.
+struct Reading {
+    stream: Streaming<QueryResponse>,
+    decoder: StreamDecoder,
+    /// Decoded and not yet taken.
+    ready: VecDeque<RecordBatch>,
+    /// Whether the statistics have come, which are last.
+    is_whole: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> anyhow::Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some(batch));
+            }
+            if !self.advance().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes one message; `false` at the end of a whole answer.
+    async fn advance(&mut self) -> anyhow::Result<bool> {
+        let Some(message) = self.stream.message().await.map_err(failure)? else {
+            ensure!(
+                self.is_whole,
+                "the server broke off before the answer ended"
+            );
+            self.decoder
+                .finish()
+                .context("the answer ends in the middle")?;
+            return Ok(false);
+        };
+        match message.part {
+            Some(Part::ArrowIpc(bytes)) => self.decode(bytes.into())?,
+            Some(Part::Statistics(_)) => self.is_whole = true,
+            // Parts that later servers send and this client does not know.
+            None => {}
+        }
+        Ok(true)
+    }
+
+    fn decode(&mut self, mut bytes: Buffer) -> anyhow::Result<()> {
+        while !bytes.is_empty() {
+            match self.decoder.decode(&mut bytes) {
+                Ok(batch) => self.ready.extend(batch),
+                Err(error) => bail!("the server sent what is no Arrow stream: {error}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the server says went wrong, which is meant for people, or what the transport says.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failure(status: Status) -> anyhow::Error {
+    let cause = status.source().map(innermost);
+    match (status.message(), cause) {
+        (message, Some(cause)) => {
+            anyhow!("the connection to the server failed: {message}: {cause}")
+        }
+        ("", None) => anyhow!("the server failed: {}", status.code()),
+        (message, None) => anyhow!("{message}"),
+    }
+}
+
+/// The cause at the end of the chain, which is the one that says something.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_servers() {
+        let address = |url| parse_url(url).ok();
+        assert_eq!(
+            address("grpc://127.0.0.1:50051").as_deref(),
+            Some("http://127.0.0.1:50051")
+        );
+        assert_eq!(
+            address("grpc://[::1]:50051/").as_deref(),
+            Some("http://[::1]:50051")
+        );
+        for wrong in [
+            "127.0.0.1:50051",
+            "http://a:1",
+            "grpc://a",
+            "grpc://:1",
+            "grpc://a:b",
+            "grpc://a:1/x",
+        ] {
+            assert_eq!(address(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_server_are_kept() {
+        let status = Status::invalid_argument("No column x\n  at line 1, column 8");
+        assert_eq!(
+            failure(status).to_string(),
+            "No column x\n  at line 1, column 8"
+        );
+        assert!(
+            failure(Status::internal(""))
+                .to_string()
+                .contains("nternal")
+        );
+    }
+}

@@ -1,0 +1,2 @@
+//! Nothing but dependencies: see the manifest.
+#![forbid(unsafe_code)]
