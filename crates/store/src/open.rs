@@ -18,7 +18,7 @@ use crate::segment::Segment;
 use crate::snapshot::{SegmentSet, Snapshot};
 use crate::symbols::{Symbols, decode_delta, read_file};
 use crate::wal::{self, FileEnd, Frame, FrameKind, GroupColumns, WalFile, WalWriter};
-use crate::writer::Writer;
+use crate::writer::{HALVES_FULL, Writer};
 
 /// What opening found, for the log and for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(crate) fn open(
         seq: replay.seq,
         received_us: replay.received_us,
         flushing: None,
-        flush_rows_min: 0,
+        flush_at_halves: HALVES_FULL,
     };
     if replay.events == 0 {
         // Not further: files from the manifest's first on must follow each other without a gap.

@@ -80,12 +80,15 @@ pub(crate) struct Writer {
     pub seq: i64,
     pub received_us: i64,
     pub flushing: Option<Flushing>,
-    /// Rows below which no flush begins by itself: after one failed.
-    pub flush_rows_min: usize,
+    /// Halves of a memtable in memory at which a flush begins: more than a full one after a flush
+    /// failed.
+    pub flush_at_halves: usize,
 }
 
-/// Memtables' worth of rows that may wait in memory where flushes fail.
-const MEMTABLES_UNFLUSHED_MAX: usize = 4;
+/// A full memtable, in halves.
+pub(crate) const HALVES_FULL: usize = 2;
+/// Halves of a memtable in memory at which appends are refused where flushes fail.
+const HALVES_UNFLUSHED_MAX: usize = 8;
 
 /// A frozen memtable that a thread is flushing.
 pub(crate) struct Flushing {
@@ -279,32 +282,25 @@ impl Writer {
     /// Freezes a full memtable; waits where the one before is still being flushed. Where flushes
     /// fail, appends go on while the log has room and the memtable is within bounds.
     fn make_room_in_memory(&mut self) -> Result<()> {
-        let is_past = |times: usize| {
-            self.memtable.rows() >= times * self.config.memtable_events_max
-                || self.memtable.bytes() >= times * self.config.memtable_bytes_max
-        };
-        if !is_past(1) || self.memtable.rows() < self.flush_rows_min {
+        if self.halves_in_memory() < self.flush_at_halves {
             return Ok(());
         }
-        let flushed = self
-            .wait_for_flush()
-            .and_then(|()| match self.memtable.rows() {
-                rows if rows < self.flush_rows_min => Ok(()),
-                _ => self.freeze(),
-            });
+        let flushed = self.wait_for_flush().and_then(|()| self.freeze());
         let Err(error) = flushed else {
             return Ok(());
         };
-        if self.wal.poisoned().is_some() || self.memtable.rows() >= self.rows_unflushed_max() {
+        if self.wal.poisoned().is_some() || self.halves_in_memory() >= HALVES_UNFLUSHED_MAX {
             return Err(error);
         }
         tracing::error!(%error, "a flush failed; the events stay in memory and in the log");
         Ok(())
     }
 
-    /// Rows in memory above which appends are refused where flushes fail.
-    fn rows_unflushed_max(&self) -> usize {
-        MEMTABLES_UNFLUSHED_MAX * self.config.memtable_events_max
+    /// How many halves of a full memtable are in memory, by rows or by bytes.
+    fn halves_in_memory(&self) -> usize {
+        let by_rows = 2 * self.memtable.rows() / self.config.memtable_events_max.max(1);
+        let by_bytes = 2 * self.memtable.bytes() / self.config.memtable_bytes_max.max(1);
+        by_rows.max(by_bytes)
     }
 
     fn wait_for_flush(&mut self) -> Result<()> {
@@ -368,7 +364,7 @@ impl Writer {
                 if let Some(piece) = flushed.symbols {
                     self.symbols.adopt(piece);
                 }
-                self.flush_rows_min = 0;
+                self.flush_at_halves = HALVES_FULL;
                 self.publish();
                 let trimmed = self.wal.trim_before(self.manifest.wal_first);
                 let kept = self.config.manifests_kept;
@@ -384,7 +380,7 @@ impl Writer {
                 self.memtable.put_back(&flushing.chunks);
                 self.recent.put_back(flushing.recent);
                 // Not again at once: each try writes a segment and takes a new file of the log.
-                self.flush_rows_min = self.memtable.rows() + self.config.memtable_events_max / 2;
+                self.flush_at_halves = self.halves_in_memory() + 1;
                 self.publish();
                 Err(error)
             }
