@@ -304,6 +304,9 @@ async fn what_the_store_applies_leaves_no_filter_in_the_plan() {
         "account_id IS NULL AND user_id = 'cid' AND event = 'login'",
         "seq <= 5",
         "seq < 5",
+        "seq > 5",
+        "seq = 5",
+        "seq BETWEEN 3 AND 7",
     ] {
         let plan = plan(
             &engine,
@@ -317,8 +320,7 @@ async fn what_the_store_applies_leaves_no_filter_in_the_plan() {
         );
     }
     for condition in [
-        "seq > 5",
-        "seq = 5",
+        "seq < 3 OR seq > 5",
         "account_id <> 'acme'",
         "account_id IS NOT NULL",
         "value > 1",

@@ -55,6 +55,9 @@ pub enum StoreError {
         /// The newest version known here.
         known: u32,
     },
+    /// The request makes no sense: fix it.
+    #[error("{0}")]
+    Invalid(String),
     /// A limit of the store was reached.
     #[error("{what}: {found}, at most {limit}")]
     Limit {
@@ -109,6 +112,7 @@ impl StoreError {
             Self::Damaged { .. } | Self::Version { .. } | Self::Arrow { .. } => {
                 StoreErrorKind::Data
             }
+            Self::Invalid(_) => StoreErrorKind::Invalid,
             Self::Limit { .. } | Self::Full(_) => StoreErrorKind::Limit,
             Self::Poisoned(_) => StoreErrorKind::Unavailable,
             Self::Closed => StoreErrorKind::Closed,

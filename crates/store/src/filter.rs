@@ -56,6 +56,8 @@ impl FromIterator<u32> for SymbolSet {
 pub struct RowFilter {
     /// `event_time` in microseconds: start inclusive, end exclusive.
     pub time_us: Range<i64>,
+    /// Lowest `seq`, inclusive: what came before is known already.
+    pub seq_min: i64,
     /// Highest `seq`, inclusive: the point in time of the read.
     pub seq_max: i64,
     /// Accounts to keep; `None` keeps all.
@@ -72,6 +74,7 @@ impl RowFilter {
     pub fn up_to(seq_max: i64) -> Self {
         Self {
             time_us: i64::MIN..i64::MAX,
+            seq_min: i64::MIN,
             seq_max,
             accounts: None,
             users: None,
@@ -79,9 +82,11 @@ impl RowFilter {
         }
     }
 
-    /// Whether only the bound on `seq` filters.
+    /// Whether only the bounds on `seq` filter.
     #[must_use]
     pub fn is_seq_only(&self) -> bool {
-        *self == Self::up_to(self.seq_max)
+        let seq_min = self.seq_min;
+        let bounds = Self::up_to(self.seq_max);
+        *self == Self { seq_min, ..bounds }
     }
 }

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod define;
+mod definitions;
 mod error;
 mod filter;
 mod flush;
@@ -17,6 +19,7 @@ mod idempotency;
 mod manifest;
 mod memtable;
 mod open;
+mod replay;
 mod section;
 mod segment;
 mod snapshot;
@@ -28,11 +31,13 @@ mod wal;
 mod writer;
 
 pub use config::{Clock, Durability, StoreConfig, SystemClock};
+pub use definitions::{Definition, DefinitionKind, DefinitionReceipt};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use filter::{RowFilter, SymbolSet};
 pub use open::{OpenReport, Quarantined};
 pub use section::{
-    EventCodes, EventCount, IdentityStrings, Run, RunIndex, Section, SectionStatistics, Selection,
+    EventCodes, EventCount, IdentityStrings, MemberSummary, Run, RunIndex, Section,
+    SectionStatistics, Selection,
 };
 pub use snapshot::{Slice, Snapshot};
 pub use stats::StoreStatistics;

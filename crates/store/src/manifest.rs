@@ -1,5 +1,5 @@
-//! The manifest: an immutable numbered file that names every segment and symbol file of the store
-//! with lengths, checksums and statistics, and how far the log has been flushed
+//! The manifest: an immutable numbered file that names every segment, symbol and definition file
+//! of the store with lengths, checksums and statistics, and how far the log has been flushed
 //! (docs/formats/manifest.md).
 //!
 //! ```text
@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use vitalog_disk::{Directory, crc32c, write_atomically};
 
+use crate::definitions::DefinitionEntry;
 use crate::error::{Result, StoreError};
 use crate::segment::SegmentEntry;
 use crate::symbols::Marks;
@@ -42,14 +43,17 @@ pub(crate) struct Manifest {
     pub number: u64,
     /// Every event up to this `seq` lies in a segment.
     pub seq: i64,
-    /// The latest `received_at` of those events, microseconds.
+    /// The latest `received_at` of those events and of the definitions, microseconds.
     pub received_us: i64,
-    /// Log files before this one hold nothing that is not in a segment.
+    /// Log files before this one hold nothing that is not in the files named here.
     pub wal_first: u64,
     /// Segments in the order of their seqs.
     pub segments: Vec<SegmentEntry>,
     /// Symbol files in the order of their codes.
     pub symbols: Vec<SymbolEntry>,
+    /// Definition files in the order of storing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub definitions: Vec<DefinitionEntry>,
 }
 
 impl Manifest {
@@ -63,7 +67,13 @@ impl Manifest {
         let segments = self.segments.iter().map(|segment| segment.name.as_str());
         segments
             .chain(self.symbols.iter().map(|symbols| symbols.name.as_str()))
+            .chain(self.definitions.iter().map(|file| file.name.as_str()))
             .collect()
+    }
+
+    /// How many definitions its files hold.
+    pub fn definition_count(&self) -> usize {
+        self.definitions.iter().map(|file| file.count).sum()
     }
 
     /// Makes it durable under its number.
@@ -173,6 +183,12 @@ mod tests {
                 bytes: 9,
                 from: Marks::default(),
             }],
+            definitions: vec![DefinitionEntry {
+                name: "definitions/4".to_owned(),
+                bytes: 88,
+                crc32c: 7,
+                count: 2,
+            }],
             ..Manifest::default()
         }
     }
@@ -192,6 +208,20 @@ mod tests {
         newer.write(&directory).expect("written");
         assert_eq!(Manifest::latest(&directory).expect("valid"), newer);
         assert_eq!(Manifest::numbers(&directory).expect("listed"), [4, 5]);
+    }
+
+    #[test]
+    fn definitions_are_a_field_only_where_there_are_some() {
+        let payload = |manifest: &Manifest| serde_json::to_string(manifest).expect("plain");
+        let without = Manifest {
+            definitions: Vec::new(),
+            ..example()
+        };
+        assert!(!payload(&without).contains("definitions"));
+        let read: Manifest = serde_json::from_str(&payload(&without)).expect("read");
+        assert_eq!(read, without);
+        assert!(payload(&example()).contains("definitions"));
+        assert_eq!(example().definition_count(), 2);
     }
 
     #[test]

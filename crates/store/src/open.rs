@@ -1,4 +1,5 @@
-//! Opening a store: lock → manifest with its statistics → symbols → log → publish → orphans.
+//! Opening a store: lock → manifest with its statistics → symbols and definitions → log → publish
+//! → orphans.
 //!
 //! The lock is the directory's. Segments are not touched: their footers are read on first use.
 
@@ -6,18 +7,19 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use vitalog_disk::Directory;
-use vitalog_event::day_of_timestamp_us;
 
 use crate::config::{Clock, StoreConfig};
+use crate::definitions::{self, Definitions};
 use crate::error::{Result, StoreError};
 use crate::flush::collect_orphans;
-use crate::idempotency::{EventKey, RecentIds, content_of};
+use crate::idempotency::RecentIds;
 use crate::manifest::Manifest;
-use crate::memtable::{Chunk, Memtable};
+use crate::memtable::Memtable;
+use crate::replay::Replay;
 use crate::segment::Segment;
 use crate::snapshot::{SegmentSet, Snapshot};
-use crate::symbols::{Symbols, decode_delta, read_file};
-use crate::wal::{self, FileEnd, Frame, FrameKind, GroupColumns, WalFile, WalWriter};
+use crate::symbols::{Symbols, read_file};
+use crate::wal::{self, FileEnd, Frame, FrameKind, WalFile, WalWriter};
 use crate::writer::{HALVES_FULL, Writer};
 
 /// What opening found, for the log and for people.
@@ -25,6 +27,8 @@ use crate::writer::{HALVES_FULL, Writer};
 pub struct OpenReport {
     /// Events taken from the log because no segment held them yet.
     pub replayed_events: u64,
+    /// Definitions taken from the log because no file of theirs held them yet.
+    pub replayed_definitions: u64,
     /// Bytes behind the last whole commit group of the log, set aside.
     pub quarantined: Option<Quarantined>,
 }
@@ -64,9 +68,11 @@ pub(crate) fn open(
         symbols: Arc::clone(&symbols),
         memtable: Memtable::default(),
         recent: RecentIds::default(),
+        definitions: load_definitions(directory.as_ref(), &manifest)?,
         seq: manifest.seq,
         received_us: manifest.received_us,
         events: 0,
+        definitions_replayed: 0,
     };
     let log = replay_log(directory.as_ref(), &manifest, &mut replay)?;
     let segments = Arc::new(segments);
@@ -82,7 +88,8 @@ pub(crate) fn open(
     collect_orphans(directory.as_ref(), config.manifests_kept)?;
     let chunks = [Arc::default(), replay.memtable.chunks()];
     let snapshot = Snapshot::new(
-        replay.seq,
+        (replay.seq, replay.received_us),
+        Arc::clone(replay.definitions.all()),
         Arc::clone(&symbols),
         Arc::clone(&segments),
         chunks,
@@ -101,12 +108,13 @@ pub(crate) fn open(
         logged_marks,
         memtable: replay.memtable,
         recent: replay.recent,
+        definitions: replay.definitions,
         seq: replay.seq,
         received_us: replay.received_us,
         flushing: None,
         flush_at_halves: HALVES_FULL,
     };
-    if replay.events == 0 {
+    if replay.events == 0 && replay.definitions_replayed == 0 {
         // Not further: files from the manifest's first on must follow each other without a gap.
         writer.wal.trim_before(writer.manifest.wal_first)?;
     } else {
@@ -116,6 +124,7 @@ pub(crate) fn open(
     }
     let report = OpenReport {
         replayed_events: replay.events,
+        replayed_definitions: replay.definitions_replayed,
         quarantined: log.quarantined,
     };
     Ok((writer, report))
@@ -136,6 +145,18 @@ fn load_symbols(directory: &dyn Directory, manifest: &Manifest, symbols: &Symbol
         })
         .collect::<Result<Vec<_>>>()?;
     symbols.load(pieces)
+}
+
+fn load_definitions(directory: &dyn Directory, manifest: &Manifest) -> Result<Definitions> {
+    let mut loaded = Definitions::default();
+    for file in &manifest.definitions {
+        for definition in definitions::read_file(directory, file)? {
+            loaded.push(definition).map_err(|reason| {
+                StoreError::damaged(directory.path().join(&file.name), 0, reason)
+            })?;
+        }
+    }
+    Ok(loaded)
 }
 
 struct LogEnd {
@@ -274,100 +295,4 @@ fn close_file(
     writable.write_at(file.end_offset, &header)?;
     writable.sync_all()?;
     Ok((quarantined, wal::header_crc32c(&header)))
-}
-
-/// What the log gives back.
-struct Replay {
-    symbols: Arc<Symbols>,
-    memtable: Memtable,
-    recent: RecentIds,
-    seq: i64,
-    received_us: i64,
-    events: u64,
-}
-
-impl Replay {
-    fn file(&mut self, file: &WalFile, path: &std::path::Path) -> Result<()> {
-        for (frame, range) in &file.frames {
-            let payload = &file.bytes[range.clone()];
-            let offset = range.start as u64;
-            let damaged = |reason: String| StoreError::damaged(path, offset, reason);
-            match frame.kind {
-                FrameKind::Symbols => {
-                    let piece = decode_delta(payload, path, offset)?;
-                    self.symbols.replay(&piece).map_err(damaged)?;
-                }
-                FrameKind::Events => {
-                    let group =
-                        wal::decode_events(payload).map_err(|error| damaged(error.to_string()))?;
-                    self.group(frame, group).map_err(|error| match error {
-                        StoreError::Damaged { reason, .. } => damaged(reason),
-                        other => other,
-                    })?;
-                }
-                FrameKind::Seal => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn group(&mut self, frame: &Frame, group: GroupColumns) -> Result<()> {
-        let end = frame.seq_first + i64::from(frame.events) - 1;
-        if end <= self.seq {
-            return Ok(());
-        }
-        if frame.seq_first != self.seq + 1 || group.len() != frame.events as usize {
-            let reason = format!(
-                "{} events from seq {}, expected {} from {}",
-                group.len(),
-                frame.seq_first,
-                frame.events,
-                self.seq + 1
-            );
-            return Err(StoreError::damaged("", 0, reason));
-        }
-        self.check_symbols(&group)?;
-        self.remember(&group);
-        let (columns, members) = group.into_memory(frame.seq_first);
-        let chunk = Chunk::of_group(&columns, &members, frame.received_at_us, &self.symbols)?;
-        self.memtable.push(chunk, &self.symbols);
-        self.seq = end;
-        self.received_us = frame.received_at_us;
-        self.events += u64::from(frame.events);
-        Ok(())
-    }
-
-    fn check_symbols(&self, group: &GroupColumns) -> Result<()> {
-        let marks = self.symbols.read().marks();
-        let known = |symbols: &[u32], bound: u32| {
-            symbols.iter().all(|&symbol| symbol > 0 && symbol < bound)
-        };
-        if known(&group.events, marks.events) && known(&group.members, marks.members) {
-            return Ok(());
-        }
-        Err(StoreError::damaged(
-            "",
-            0,
-            "events with symbols that the log never gave",
-        ))
-    }
-
-    fn remember(&mut self, group: &GroupColumns) {
-        use arrow_array::Array;
-        let tables = self.symbols.read();
-        for row in 0..group.len() {
-            let member = tables.members.get(group.members[row]);
-            let value = group.values.is_valid(row).then(|| group.values.value(row));
-            let text = &group.properties;
-            let properties = text.is_valid(row).then(|| text.value(row));
-            let time_us = group.times.value(row);
-            let key = EventKey {
-                event_id: group.event_ids.value(row),
-                account: member.account,
-                time_us,
-                content: content_of(group.events[row], member.user, value, properties),
-            };
-            self.recent.insert(&key, day_of_timestamp_us(time_us));
-        }
-    }
 }

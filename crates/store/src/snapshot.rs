@@ -1,11 +1,13 @@
 //! What a reader sees: one immutable picture of the store, held by an `Arc`.
 //!
-//! A snapshot is the segments of a manifest, the chunks in memory and the durable `seq`. It never
-//! changes; files that a later manifest drops live as long as a snapshot maps them.
+//! A snapshot is the segments of a manifest, the chunks in memory, the definitions and the durable
+//! `seq`. It never changes; files that a later manifest drops live as long as a snapshot maps them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::definitions::Definition;
+use crate::error::Result;
 use crate::filter::RowFilter;
 use crate::memtable::{Chunk, sections_by_day};
 use crate::section::{Section, SectionStatistics};
@@ -47,6 +49,8 @@ impl SegmentSet {
 #[derive(Debug)]
 pub struct Snapshot {
     seq: i64,
+    received_us: i64,
+    definitions: Arc<Vec<Arc<Definition>>>,
     symbols: Arc<Symbols>,
     segments: Arc<SegmentSet>,
     /// Being flushed, then receiving.
@@ -56,13 +60,16 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn new(
-        seq: i64,
+        (seq, received_us): (i64, i64),
+        definitions: Arc<Vec<Arc<Definition>>>,
         symbols: Arc<Symbols>,
         segments: Arc<SegmentSet>,
         chunks: [Arc<Vec<Arc<Chunk>>>; 2],
     ) -> Self {
         Self {
             seq,
+            received_us,
+            definitions,
             symbols,
             segments,
             chunks,
@@ -74,6 +81,43 @@ impl Snapshot {
     #[must_use]
     pub fn seq(&self) -> i64 {
         self.seq
+    }
+
+    /// The latest `received_at` of its events and definitions, microseconds; 0 where it has none.
+    #[must_use]
+    pub fn received_at_us(&self) -> i64 {
+        self.received_us
+    }
+
+    /// The greatest `seq` whose `received_at` is at most `known_at_us` (microseconds); 0 if none.
+    ///
+    /// `received_at` never decreases with `seq`, so reading up to this `seq` is reading what was
+    /// known then; the definitions known then are those whose own `received_at_us` is no later.
+    /// Cost: a binary search, and the table of received times of at most one segment.
+    ///
+    /// # Errors
+    /// Damage of that segment, found on first touch.
+    pub fn seq_known_at(&self, known_at_us: i64) -> Result<i64> {
+        if known_at_us >= self.received_us {
+            return Ok(self.seq);
+        }
+        let segments = &self.segments.segments;
+        let is_known = |segment: &Arc<Segment>| segment.entry().received_max_us <= known_at_us;
+        if let Some(segment) = segments.get(segments.partition_point(is_known)) {
+            return segment.seq_known_at(known_at_us);
+        }
+        // The first group that came later, if any: everything before it was known.
+        let later = self.chunks().find_map(|chunk| {
+            let groups = chunk.received.as_slice();
+            groups.get(groups.partition_point(|group| group.1 <= known_at_us))
+        });
+        Ok(later.map_or(self.seq, |(seq_first, _)| seq_first - 1))
+    }
+
+    /// Every version of every model and view, in the order of storing.
+    #[must_use]
+    pub fn definitions(&self) -> &[Arc<Definition>] {
+        &self.definitions
     }
 
     /// The symbols that its rows use.

@@ -9,6 +9,7 @@ use vitalog_disk::Directory;
 use vitalog_event::EventBatch;
 
 use crate::config::{Clock, StoreConfig};
+use crate::definitions::{DefinitionDraft, DefinitionKind, DefinitionReceipt};
 use crate::error::{Result, StoreError};
 use crate::open::{self, OpenReport};
 use crate::snapshot::Snapshot;
@@ -126,6 +127,24 @@ impl Store {
             })
     }
 
+    /// Stores a new version of a model or view, unless the one in force has the same text; `None`
+    /// drops a view. Durable and visible on return; its text is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`]: a name that is empty or past 128 bytes, a text past 1 MiB, a model
+    /// without a text, a view dropped that was never stored. [`StoreError::Limit`]: more than
+    /// 10,000 definitions or 64 MiB of text in the store, all versions counted. Else as
+    /// [`Store::append`].
+    pub fn define(
+        &self,
+        kind: DefinitionKind,
+        name: &str,
+        text: Option<&str>,
+    ) -> Result<DefinitionReceipt> {
+        let draft = DefinitionDraft::new(kind, name, text)?;
+        self.ask(|reply| Control::Define { draft, reply })
+    }
+
     /// The newest published picture. Cost: one atomic load.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -188,7 +207,7 @@ impl Store {
         &self.clock
     }
 
-    fn ask(&self, control: impl FnOnce(Sender<Result<()>>) -> Control) -> Result<()> {
+    fn ask<T>(&self, control: impl FnOnce(Sender<Result<T>>) -> Control) -> Result<T> {
         let (reply, outcome) = bounded(1);
         self.sender()?
             .send(Command::Control(control(reply)))

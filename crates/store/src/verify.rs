@@ -1,11 +1,13 @@
-//! Checking every checksum of a store without opening it: manifests, symbols, segments, log.
+//! Checking every checksum of a store without opening it: manifests, symbols, definitions,
+//! segments, log.
 
 use std::sync::Arc;
 
 use vitalog_disk::Directory;
 
+use crate::definitions;
 use crate::error::{Result, StoreError};
-use crate::flush::{SEGMENT_FOLDER, SYMBOL_FOLDER};
+use crate::flush::NAMED_FOLDERS;
 use crate::manifest::Manifest;
 use crate::segment::Segment;
 use crate::symbols::read_file;
@@ -70,6 +72,11 @@ pub fn verify_directory(
     for file in &latest.symbols {
         progress(&file.name);
         report.check(disk, &file.name, read_file(disk, &file.name).map(drop));
+    }
+    for file in &latest.definitions {
+        progress(&file.name);
+        let outcome = definitions::read_file(disk, file).map(drop);
+        report.check(disk, &file.name, outcome);
     }
     for entry in &latest.segments {
         progress(&entry.name);
@@ -144,7 +151,7 @@ fn note_strangers(
     report: &mut VerifyReport,
 ) -> Result<()> {
     let needed = latest.files();
-    for folder in [SEGMENT_FOLDER, SYMBOL_FOLDER] {
+    for folder in NAMED_FOLDERS {
         for name in directory.list(folder)? {
             let name = format!("{folder}/{name}");
             if !needed.contains(name.as_str()) {

@@ -1,7 +1,7 @@
 //! The one writer: takes batches from a bounded channel, makes a commit group of what waits,
 //! writes and syncs it once, publishes the new snapshot, then answers everyone in the group.
 //!
-//! It owns the log, the memtable, the ids of recent events and the next `seq`. Nothing is visible
+//! It owns the log, the memtable, the ids of recent events, the definitions and the next `seq`. Nothing is visible
 //! before it is durable. After a failed write nothing is written until a restart.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use vitalog_disk::Directory;
 use vitalog_event::{EventBatch, Rejection};
 
 use crate::config::{Clock, StoreConfig};
+use crate::definitions::{DefinitionDraft, DefinitionReceipt, Definitions};
 use crate::error::{Result, StoreError};
 use crate::flush::{FlushJob, Flushed, collect_orphans};
 use crate::group::GroupBuilder;
@@ -54,8 +55,16 @@ pub(crate) struct Pending {
 
 /// Everything that is no append.
 pub(crate) enum Control {
-    Flush { reply: Sender<Result<()>> },
-    Close { reply: Sender<Result<()>> },
+    Define {
+        draft: DefinitionDraft,
+        reply: Sender<Result<DefinitionReceipt>>,
+    },
+    Flush {
+        reply: Sender<Result<()>>,
+    },
+    Close {
+        reply: Sender<Result<()>>,
+    },
 }
 
 /// Called after each publication with the durable `seq`.
@@ -77,6 +86,7 @@ pub(crate) struct Writer {
     pub logged_marks: Marks,
     pub memtable: Memtable,
     pub recent: RecentIds,
+    pub definitions: Definitions,
     pub seq: i64,
     pub received_us: i64,
     pub flushing: Option<Flushing>,
@@ -133,6 +143,10 @@ impl Writer {
     /// Does what is asked; true when it was the last.
     fn obey(&mut self, control: Control) -> bool {
         match control {
+            Control::Define { draft, reply } => {
+                let _ = reply.send(self.define(draft));
+                false
+            }
             Control::Flush { reply } => {
                 let _ = reply.send(self.flush_all());
                 false
@@ -260,7 +274,8 @@ impl Writer {
         Ok(receipts)
     }
 
-    fn publish(&self) {
+    /// Shows readers what is durable.
+    pub fn publish(&self) {
         let frozen = self
             .flushing
             .as_ref()
@@ -268,7 +283,9 @@ impl Writer {
         let chunks = [frozen.unwrap_or_default(), self.memtable.chunks()];
         let symbols = Arc::clone(&self.symbols);
         let segments = Arc::clone(&self.segments);
-        let snapshot = Snapshot::new(self.seq, symbols, segments, chunks);
+        let definitions = Arc::clone(self.definitions.all());
+        let at = (self.seq, self.received_us);
+        let snapshot = Snapshot::new(at, definitions, symbols, segments, chunks);
         self.published.store(Arc::new(snapshot));
         let listeners = self
             .on_publish
@@ -313,9 +330,11 @@ impl Writer {
         }
     }
 
-    /// Hands the memtable to a flush thread and begins an empty one.
+    /// Hands the memtable and the definitions to a flush thread, where there are new ones, and
+    /// begins an empty memtable.
     pub fn freeze(&mut self) -> Result<()> {
-        if self.memtable.rows() == 0 {
+        let definitions = Arc::clone(self.definitions.all());
+        if self.memtable.rows() == 0 && definitions.len() == self.manifest.definition_count() {
             return Ok(());
         }
         self.wal.seal()?;
@@ -327,6 +346,7 @@ impl Writer {
             seq: self.seq,
             received_us: self.received_us,
             marks: self.logged_marks,
+            definitions,
             wal_first: self.wal.next_number(),
             manifest: self.manifest.clone(),
             flushed_marks: self.flushed_marks,
@@ -358,7 +378,9 @@ impl Writer {
         let _ = flushing.thread.join();
         match flushed {
             Ok(flushed) => {
-                self.segments = Arc::new(self.segments.with(flushed.segment));
+                if let Some(segment) = flushed.segment {
+                    self.segments = Arc::new(self.segments.with(segment));
+                }
                 self.manifest = flushed.manifest;
                 self.flushed_marks = flushed.marks;
                 if let Some(piece) = flushed.symbols {

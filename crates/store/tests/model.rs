@@ -1,22 +1,29 @@
-//! The store against a plain `Vec`: whatever is appended, flushed, reopened and asked, rows,
-//! order, filters and symbols are those of the model.
+//! The store against a plain `Vec`: whatever is appended, defined, flushed, reopened and asked,
+//! rows, order, filters, symbols, definitions and times are those of the model.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use support::{Event, START_US, batch, content, filtered, numbered, open};
 use vitalog_disk::FaultyDirectory;
 use vitalog_event::{DAY_US, day_of_timestamp_us};
-use vitalog_store::{Domain, NULL_SYMBOL, RowFilter, Snapshot, Store, SymbolSet};
+use vitalog_store::{
+    Definition, DefinitionKind, Domain, NULL_SYMBOL, RowFilter, Section, Selection, Snapshot,
+    Store, SymbolSet,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Events by number; numbers seen before are retries.
     Append(Vec<u64>),
+    /// A view by number and its text by number; no text drops it.
+    Define(u8, Option<u8>),
     Flush,
     Reopen,
     Kill,
@@ -25,6 +32,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => proptest::collection::vec(0..2_000u64, 1..200).prop_map(Step::Append),
+        2 => (0..3u8, proptest::option::of(0..3u8)).prop_map(|(name, text)| Step::Define(name, text)),
         1 => Just(Step::Flush),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
@@ -36,6 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     seqs: HashMap<u64, i64>,
     rows: BTreeMap<i64, Event>,
+    /// (view, text, last seq when it was stored).
+    definitions: Vec<(u8, Option<u8>, i64)>,
 }
 
 impl Model {
@@ -52,6 +62,19 @@ impl Model {
             }
         }
         (accepted, duplicates)
+    }
+
+    /// Whether the definition is new; `None` where there is nothing to drop.
+    fn define(&mut self, name: u8, text: Option<u8>) -> Option<bool> {
+        let in_force = self.definitions.iter().rfind(|known| known.0 == name);
+        match in_force.map(|known| known.1) {
+            None if text.is_none() => None,
+            Some(known) if known == text => Some(false),
+            _ => {
+                self.definitions.push((name, text, self.rows.len() as i64));
+                Some(true)
+            }
+        }
     }
 }
 
@@ -77,6 +100,13 @@ proptest! {
                     prop_assert!(receipt.rejected.is_empty());
                     prop_assert_eq!(receipt.last_seq, model.rows.len() as i64);
                 }
+                Step::Define(name, text) => {
+                    let text_of = text.map(|text| format!("text {text}"));
+                    let name_of = format!("view {name}");
+                    let found = store.define(DefinitionKind::View, &name_of, text_of.as_deref());
+                    let found = found.ok().map(|receipt| receipt.is_new);
+                    prop_assert_eq!(found, model.define(name, text));
+                }
                 Step::Flush => store.flush().unwrap(),
                 Step::Reopen => {
                     store.close().unwrap();
@@ -93,6 +123,7 @@ proptest! {
             prop_assert_eq!(&content(&snapshot).unwrap(), &model.rows);
             check_order(&snapshot);
             check_symbols(&snapshot);
+            check_definitions(&snapshot, &model);
         }
         check_filters(&store, &model);
     }
@@ -190,6 +221,31 @@ fn check_symbols(snapshot: &Snapshot) {
     }
 }
 
+fn check_definitions(snapshot: &Snapshot, model: &Model) {
+    let told = |definition: &Definition| {
+        let name = definition.name.clone();
+        let text = definition.text.as_ref().map(ToString::to_string);
+        (name, text, definition.seq)
+    };
+    let found: Vec<_> = snapshot.definitions().iter().map(|d| told(d)).collect();
+    let expected: Vec<_> = model
+        .definitions
+        .iter()
+        .map(|(name, text, seq)| {
+            let text = text.map(|text| format!("text {text}"));
+            (format!("view {name}"), text, *seq)
+        })
+        .collect();
+    assert_eq!(found, expected);
+    for definition in snapshot.definitions() {
+        // What was stored before a definition was received no later; what came after it may share
+        // its time, because the clock begins anew at each opening.
+        let at = definition.received_at_us;
+        assert!(snapshot.seq_known_at(at).unwrap() >= definition.seq);
+        assert!(snapshot.seq_known_at(at - 1).unwrap() <= definition.seq);
+    }
+}
+
 fn check_filters(store: &Store, model: &Model) {
     let snapshot = store.snapshot();
     let symbols = snapshot.symbols();
@@ -204,7 +260,7 @@ fn check_filters(store: &Store, model: &Model) {
     let all = || RowFilter::up_to(snapshot.seq());
     let nulls: SymbolSet = [NULL_SYMBOL].into_iter().collect();
     type Keep = fn(&Event) -> bool;
-    let cases: Vec<(RowFilter, Keep, i64)> = vec![
+    let cases: Vec<(RowFilter, Keep, Range<i64>)> = vec![
         (
             RowFilter {
                 time_us: day(1, 3),
@@ -213,7 +269,7 @@ fn check_filters(store: &Store, model: &Model) {
             |e| {
                 e.time_us / DAY_US > START_US / DAY_US && e.time_us / DAY_US < START_US / DAY_US + 3
             },
-            i64::MAX,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -221,7 +277,7 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |e| e.time_us >= START_US + 1000 && e.time_us < START_US + DAY_US * 2 - 7,
-            i64::MAX,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -229,7 +285,33 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |_| true,
-            half,
+            0..half + 1,
+        ),
+        (
+            RowFilter {
+                seq_min: half + 1,
+                ..all()
+            },
+            |_| true,
+            half + 1..i64::MAX,
+        ),
+        (
+            RowFilter {
+                seq_min: half,
+                seq_max: half,
+                ..all()
+            },
+            |_| true,
+            half..half + 1,
+        ),
+        (
+            RowFilter {
+                seq_min: half,
+                seq_max: half - 1,
+                ..all()
+            },
+            |_| false,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -237,7 +319,7 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |e| e.account.as_deref() == Some("account 2"),
-            i64::MAX,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -245,7 +327,7 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |e| e.account.is_none(),
-            i64::MAX,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -253,7 +335,7 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |e| matches!(e.user.as_deref(), Some("user 3" | "user 5")),
-            i64::MAX,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -262,7 +344,7 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |e| e.name == "name 1",
-            half,
+            0..half + 1,
         ),
         (
             RowFilter {
@@ -270,7 +352,7 @@ fn check_filters(store: &Store, model: &Model) {
                 ..all()
             },
             |_| false,
-            i64::MAX,
+            0..i64::MAX,
         ),
         (
             RowFilter {
@@ -278,6 +360,7 @@ fn check_filters(store: &Store, model: &Model) {
                 accounts: Some(set(Domain::Account, &["account 0", "account 1"])),
                 users: Some(nulls),
                 events: Some(set(Domain::Event, &["name 0", "name 1", "name 2"])),
+                seq_min: half / 2,
                 seq_max: half,
             },
             |e| {
@@ -286,16 +369,22 @@ fn check_filters(store: &Store, model: &Model) {
                     && e.user.is_none()
                     && matches!(e.name.as_str(), "name 0" | "name 1" | "name 2")
             },
-            half,
+            half / 2..half + 1,
         ),
     ];
-    for (filter, keep, seq_max) in cases {
+    for (filter, keep, seqs) in cases {
         let expected: BTreeMap<i64, Event> = model
             .rows
             .iter()
-            .filter(|(seq, event)| **seq <= seq_max && keep(event))
+            .filter(|(seq, event)| seqs.contains(*seq) && keep(event))
             .map(|(seq, event)| (*seq, event.clone()))
             .collect();
+        for section in snapshot.slices().iter().flat_map(|slice| &slice.sections) {
+            if section.is_kept_whole_by(&filter) {
+                let kept = section.select(&filter).unwrap();
+                assert_eq!(kept, Selection::all(section.rows()), "{filter:?}");
+            }
+        }
         let found = filtered(&snapshot, &filter).unwrap();
         let odd = |left: &BTreeMap<i64, Event>, right: &BTreeMap<i64, Event>| -> Vec<i64> {
             left.keys()
@@ -309,6 +398,34 @@ fn check_filters(store: &Store, model: &Model) {
             "{filter:?}: wrong {wrong:?}, lost {lost:?}"
         );
     }
+}
+
+#[test]
+fn sections_are_pruned_by_time_and_seq_without_being_read() {
+    let directory = FaultyDirectory::new();
+    let store = open(&directory).unwrap();
+    store.append(batch(&numbered(0..100))).unwrap();
+    store.flush().unwrap();
+    store.append(batch(&numbered(100..200))).unwrap();
+    let snapshot = store.snapshot();
+    let all = || RowFilter::up_to(snapshot.seq());
+    let days = |filter: RowFilter| -> Vec<i64> {
+        let first = i64::from(day_of_timestamp_us(START_US));
+        let sections = snapshot.sections(&filter);
+        let day = |section: &Arc<Section>| i64::from(section.statistics().day) - first;
+        sections.iter().map(day).collect()
+    };
+    // Five days, each in a segment and in memory.
+    assert_eq!(days(all()), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
+    let time_us = START_US + DAY_US..START_US + 3 * DAY_US;
+    assert_eq!(days(RowFilter { time_us, ..all() }), [1, 1, 2, 2]);
+    let time_us = START_US + 5 * DAY_US..i64::MAX;
+    assert_eq!(days(RowFilter { time_us, ..all() }), [0; 0]);
+    assert_eq!(days(RowFilter::up_to(100)), [0, 1, 2, 3, 4]);
+    let seq_min = 101;
+    assert_eq!(days(RowFilter { seq_min, ..all() }), [0, 1, 2, 3, 4]);
+    let seq_min = 201;
+    assert_eq!(days(RowFilter { seq_min, ..all() }), [0; 0]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What survives: cuts of the log at every byte, a crash at every operation of the disk, killed
-//! processes, failing syncs, a full disk. The oracle knows events, not counts.
+//! processes, failing syncs, a full disk. The oracle knows events and definitions, not counts.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use support::{Event, batch, clock, content, numbered, open, small};
 use vitalog_disk::{Directory, Fault, FaultPlan, FaultyDirectory};
-use vitalog_store::{Durability, Store, StoreConfig, StoreError, StoreErrorKind};
+use vitalog_store::{DefinitionKind, Durability, Store, StoreConfig, StoreError, StoreErrorKind};
 
 /// The events of a store, in the order of their seqs, which must be dense from 1.
 fn events(store: &Store) -> Vec<Event> {
@@ -20,6 +20,47 @@ fn events(store: &Store) -> Vec<Event> {
     rows.into_values().collect()
 }
 
+/// A version of a definition as it was asked for.
+type Asked = (DefinitionKind, String, Option<String>);
+
+/// Definition `n` of a fixed, varied world: a model that changes, a view that comes and goes.
+fn asked(n: u64) -> Asked {
+    let text = Some(format!("text {n}"));
+    match n % 3 {
+        0 => (DefinitionKind::Model, "default".to_owned(), text),
+        1 => (DefinitionKind::View, "red".to_owned(), text),
+        _ => (DefinitionKind::View, "red".to_owned(), None),
+    }
+}
+
+fn define(store: &Store, (kind, name, text): &Asked) -> Result<(), StoreError> {
+    store.define(*kind, name, text.as_deref()).map(drop)
+}
+
+/// The definitions of a store in the order of storing, whose versions must be dense and whose
+/// times and seqs must never go down.
+fn definitions(store: &Store) -> Vec<Asked> {
+    let snapshot = store.snapshot();
+    let all = snapshot.definitions();
+    let mut versions = std::collections::HashMap::new();
+    for definition in all {
+        let version = versions
+            .entry((definition.kind, &definition.name))
+            .or_insert(0);
+        *version += 1;
+        assert_eq!(definition.version, *version);
+    }
+    let at = |at: usize| (all[at].seq, all[at].received_at_us);
+    assert!((1..all.len()).all(|later| at(later - 1) <= at(later)));
+    assert!(all.last().is_none_or(|last| last.seq <= snapshot.seq()));
+    all.iter()
+        .map(|one| {
+            let text = one.text.as_ref().map(ToString::to_string);
+            (one.kind, one.name.clone(), text)
+        })
+        .collect()
+}
+
 fn only_wal(directory: &FaultyDirectory) -> (String, usize) {
     let mut files = directory.files();
     files.retain(|(name, _)| name.starts_with("wal/"));
@@ -27,7 +68,7 @@ fn only_wal(directory: &FaultyDirectory) -> (String, usize) {
     files.remove(0)
 }
 
-/// A log of `groups` groups of three events, left by a killed process.
+/// A log of `groups` groups of three events and a definition after each, left by a killed process.
 fn killed_log(groups: u64) -> FaultyDirectory {
     let directory = FaultyDirectory::new();
     let config = StoreConfig {
@@ -41,10 +82,23 @@ fn killed_log(groups: u64) -> FaultyDirectory {
         store
             .append(batch(&numbered(group * 3..group * 3 + 3)))
             .unwrap();
+        define(&store, &asked(group)).unwrap();
     }
     let image = directory.kill_image();
     store.close().unwrap();
     image
+}
+
+/// How many commit groups of [`killed_log`] a store has, of which it must have a prefix.
+fn groups_of_killed_log(store: &Store) -> usize {
+    let (events, found) = (events(store), definitions(store));
+    assert_eq!(events, numbered(0..12)[..events.len()]);
+    let expected: Vec<Asked> = (0..4).map(asked).collect();
+    assert_eq!(found, expected[..found.len()]);
+    let groups = events.len() / 3;
+    assert!(events.len().is_multiple_of(3));
+    assert!(found.len() == groups || found.len() + 1 == groups);
+    groups + found.len()
 }
 
 #[test]
@@ -65,18 +119,19 @@ fn a_log_cut_at_every_byte_gives_a_prefix_of_whole_groups() {
         let image = whole.kill_image();
         image.truncate(&name, cut as u64).unwrap();
         let store = open(&image).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-        let found = events(&store);
-        assert!(
-            found.len() <= last && found.len().is_multiple_of(3),
-            "cut at {cut}"
-        );
-        assert_eq!(found, all[..found.len()], "cut at {cut}");
-        last = found.len();
+        let found = groups_of_killed_log(&store);
+        assert!(found <= last, "cut at {cut}");
+        last = found;
         if cut % 16 == 0 {
-            // What was read goes on as a store: lost events can be appended again.
+            // What was read goes on as a store: what was lost can be stored again.
             store.append(batch(&all)).unwrap();
+            let known = definitions(&store).len() as u64;
+            for lost in known..4 {
+                define(&store, &asked(lost)).unwrap();
+            }
             store.close().unwrap();
-            assert_eq!(events(&open(&image).unwrap()), all, "cut at {cut}");
+            let store = open(&image).unwrap();
+            assert_eq!(groups_of_killed_log(&store), 8, "cut at {cut}");
         }
     }
     assert_eq!(last, 0);
@@ -86,7 +141,6 @@ fn a_log_cut_at_every_byte_gives_a_prefix_of_whole_groups() {
 fn a_flipped_bit_in_an_open_log_gives_a_prefix_or_a_named_error() {
     let whole = killed_log(4);
     let (name, _) = only_wal(&whole);
-    let all = numbered(0..12);
     let used = whole
         .read(&name)
         .unwrap()
@@ -100,10 +154,9 @@ fn a_flipped_bit_in_an_open_log_gives_a_prefix_or_a_named_error() {
         image.flip_bit(&name, at as u64, (at % 8) as u8).unwrap();
         match Store::open(Arc::new(image.clone()), small(), clock()) {
             Ok((store, report)) => {
-                let found = events(&store);
                 // Only the last group cannot be told from a torn write.
-                assert!(found.len() >= 9, "byte {at}: {} events", found.len());
-                assert_eq!(found, all[..found.len()], "byte {at}");
+                let found = groups_of_killed_log(&store);
+                assert!(found >= 7, "byte {at}: {found} groups");
                 let quarantined = report.quarantined.expect("bytes are set aside, not cut");
                 assert!(image.exists(&quarantined.kept_in).unwrap());
                 assert_eq!(image.len(&quarantined.kept_in).unwrap(), quarantined.bytes);
@@ -143,8 +196,8 @@ fn a_flipped_bit_in_a_sealed_log_is_always_named() {
     drop(file);
     sealed.sync_folder("wal").unwrap();
     assert_eq!(
-        events(&open(&sealed.kill_image()).unwrap()),
-        numbered(0..12)
+        groups_of_killed_log(&open(&sealed.kill_image()).unwrap()),
+        8
     );
     let seal = bytes.windows(4).rposition(|four| four == b"VFRM").unwrap() as u64;
     for at in 0..length {
@@ -152,9 +205,9 @@ fn a_flipped_bit_in_a_sealed_log_is_always_named() {
         image.flip_bit(&name, at as u64, (at % 8) as u8).unwrap();
         match Store::open(Arc::new(image), small(), clock()) {
             Err(error) => assert!(error.to_string().contains(&name), "{error}"),
-            // The seal itself: every event is whole, and what stood behind them is set aside.
+            // The seal itself: every group is whole, and what stood behind them is set aside.
             Ok((store, report)) => {
-                assert_eq!(events(&store), numbered(0..12), "byte {at}");
+                assert_eq!(groups_of_killed_log(&store), 8, "byte {at}");
                 assert_eq!(
                     report.quarantined.expect("reported").file,
                     name,
@@ -202,9 +255,12 @@ fn a_missing_log_file_is_named() {
 struct Oracle {
     acked: Vec<Event>,
     unknown: Vec<Event>,
+    defined: Vec<Asked>,
+    /// The definition whose outcome is unknown; nothing was asked after it.
+    maybe_defined: Option<Asked>,
 }
 
-/// Appends, flushes and reopens until the disk stops.
+/// Appends, defines, flushes and reopens until the disk stops.
 fn work(directory: &FaultyDirectory, oracle: &mut Oracle) -> Result<(), StoreError> {
     let config = StoreConfig {
         wal_file_bytes: 8 << 10,
@@ -227,10 +283,46 @@ fn work(directory: &FaultyDirectory, oracle: &mut Oracle) -> Result<(), StoreErr
             if group == 2 {
                 store.flush()?;
             }
+            if group % 2 == 1 {
+                ask(&store, oracle)?;
+            }
         }
+        store.close()?;
+        // A session of definitions alone.
+        let (store, _) = Store::open(Arc::new(directory.clone()), config.clone(), clock())?;
+        ask(&store, oracle)?;
+        store.flush()?;
+        ask(&store, oracle)?;
         store.close()?;
     }
     Ok(())
+}
+
+/// Asks for the next definition, which always changes something.
+fn ask(store: &Store, oracle: &mut Oracle) -> Result<(), StoreError> {
+    let next = asked(oracle.defined.len() as u64 + 1);
+    let outcome = define(store, &next);
+    match outcome {
+        Ok(()) => oracle.defined.push(next),
+        Err(_) => oracle.maybe_defined = Some(next),
+    }
+    outcome
+}
+
+fn check_definitions(store: &Store, oracle: &Oracle, what: &str) -> Vec<Asked> {
+    let found = definitions(store);
+    let known = oracle.defined.len();
+    assert_eq!(found[..known.min(found.len())], oracle.defined, "{what}");
+    assert!(found.len() <= known + 1, "{what}");
+    if let Some(further) = found.get(known) {
+        assert_eq!(Some(further), oracle.maybe_defined.as_ref(), "{what}");
+    }
+    if let Some(unknown) = &oracle.maybe_defined {
+        // Asked again it is there once.
+        define(store, unknown).unwrap();
+        assert_eq!(definitions(store).len(), known + 1, "{what}");
+    }
+    definitions(store)
 }
 
 fn check_after(image: &FaultyDirectory, oracle: &Oracle, what: &str) {
@@ -244,6 +336,7 @@ fn check_after(image: &FaultyDirectory, oracle: &Oracle, what: &str) {
         let known = oracle.acked.contains(row) || oracle.unknown.contains(row);
         assert!(known, "{what}: {} was invented", row.id);
     }
+    let defined = check_definitions(&store, oracle, what);
     // A retry of what is unknown ends with each event there once.
     store.append(batch(&oracle.unknown)).unwrap();
     let after = events(&store);
@@ -257,6 +350,7 @@ fn check_after(image: &FaultyDirectory, oracle: &Oracle, what: &str) {
     let killed = image.kill_image();
     let again = open(&killed).unwrap_or_else(|error| panic!("{what}, then killed: {error}"));
     assert_eq!(events(&again).len(), after.len() + 3, "{what}, then killed");
+    assert_eq!(definitions(&again), defined, "{what}, then killed");
     again.close().unwrap();
     store.close().unwrap();
 }

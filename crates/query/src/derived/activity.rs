@@ -65,8 +65,8 @@ pub(super) struct MemberActivity {
 }
 
 impl MemberActivity {
-    /// Cost: the run index of most sections, the rows of those that hold trait events or are cut
-    /// by the statement's `seq`.
+    /// Cost: the run index of most sections, the rows of those that are cut by the statement's
+    /// `seq`.
     pub fn collect(snapshot: &StatementSnapshot, traits: &Traits) -> Result<Self> {
         let symbols = snapshot.snapshot.symbols();
         let trait_events: Vec<u32> = [GROUP_EVENT, IDENTIFY_EVENT]
@@ -80,9 +80,8 @@ impl MemberActivity {
         };
         for section in seen_sections(snapshot) {
             let section = section?;
-            let known = section.statistics();
-            if known.seq_max <= snapshot.seq && !known.has_trait_events {
-                activity.add_runs(section)?;
+            if section.statistics().seq_max <= snapshot.seq {
+                activity.add_summaries(section)?;
             } else {
                 activity.add_rows(snapshot, section, &trait_events)?;
             }
@@ -93,14 +92,13 @@ impl MemberActivity {
         Ok(activity)
     }
 
-    fn add_runs(&mut self, section: &Section) -> Result<()> {
-        let runs = section.runs().map_err(damage)?;
-        for (at, run) in section.runs_of_members().map_err(damage)?.enumerate() {
-            self.members[run.member as usize].merge(&Seen {
+    fn add_summaries(&mut self, section: &Section) -> Result<()> {
+        for summary in section.summaries().map_err(damage)? {
+            self.members[summary.member as usize].merge(&Seen {
                 is_known: true,
-                first_us: runs.first_us()[at],
-                last_us: runs.last_us()[at],
-                events: run.rows.len() as i64,
+                first_us: summary.first_us,
+                last_us: summary.last_us,
+                events: summary.events as i64,
             });
         }
         Ok(())

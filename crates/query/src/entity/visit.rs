@@ -111,7 +111,7 @@ pub(super) fn for_each_piece(
     filter: &RowFilter,
     mut visit: impl FnMut(&Run, Range<usize>),
 ) -> Result<()> {
-    if passes_whole(section, filter) {
+    if section.is_kept_whole_by(filter) {
         for run in section.runs_of_members()? {
             visit(&run, run.rows.clone());
         }
@@ -133,15 +133,4 @@ pub(super) fn for_each_piece(
         }
     }
     Ok(())
-}
-
-/// Whether statistics show that every row passes, so that only the run index is needed.
-pub(super) fn passes_whole(section: &Section, filter: &RowFilter) -> bool {
-    let known = section.statistics();
-    filter.accounts.is_none()
-        && filter.users.is_none()
-        && filter.events.is_none()
-        && filter.time_us.start <= known.time_min_us
-        && known.time_max_us < filter.time_us.end
-        && known.seq_max <= filter.seq_max
 }

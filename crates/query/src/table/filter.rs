@@ -18,12 +18,10 @@ use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Operator, TryCas
 use vitalog_event::{DAY_US, format_timestamp_us, schema};
 use vitalog_store::{Domain, NULL_SYMBOL, RowFilter, Section, SymbolSet, Symbols};
 
-/// What a scan keeps: the store's filter, and a lower bound on `seq` that prunes sections.
+/// What a scan keeps: the store's filter, made of conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScanFilter {
     pub rows: RowFilter,
-    /// Sections wholly below it are left out; rows are not looked at.
-    pub seq_min: i64,
 }
 
 /// A column of identities or names.
@@ -60,8 +58,8 @@ impl Condition {
     pub fn of(expression: &Expr) -> Option<Self> {
         let condition = |kept| {
             Some(Self {
-                is_exact: is_exact(&kept),
                 kept,
+                is_exact: true,
             })
         };
         match expression {
@@ -120,14 +118,6 @@ impl Condition {
             kept,
             is_exact: is_union && self.is_exact && other.is_exact,
         })
-    }
-}
-
-/// The store bounds `seq` from above alone.
-fn is_exact(kept: &Kept) -> bool {
-    match kept {
-        Kept::Seqs(seqs) => *seqs.start() == i64::MIN,
-        Kept::Times(_) | Kept::Names(..) | Kept::All(_) => true,
     }
 }
 
@@ -349,7 +339,6 @@ impl ScanFilter {
     pub fn up_to(seq_max: i64) -> Self {
         Self {
             rows: RowFilter::up_to(seq_max),
-            seq_min: i64::MIN,
         }
     }
 
@@ -366,7 +355,7 @@ impl ScanFilter {
             }
             Kept::Seqs(seqs) => {
                 self.rows.seq_max = self.rows.seq_max.min(*seqs.end());
-                self.seq_min = self.seq_min.max(*seqs.start());
+                self.rows.seq_min = self.rows.seq_min.max(*seqs.start());
             }
             Kept::Names(column, names) => {
                 let (domain, slot) = match column {
@@ -392,39 +381,23 @@ impl ScanFilter {
         let none = |set: &Option<SymbolSet>| set.as_ref().is_some_and(SymbolSet::is_empty);
         let RowFilter {
             time_us,
+            seq_min,
             seq_max,
             accounts,
             users,
             events,
         } = &self.rows;
-        time_us.is_empty()
-            || *seq_max < self.seq_min
-            || none(accounts)
-            || none(users)
-            || none(events)
+        time_us.is_empty() || seq_max < seq_min || none(accounts) || none(users) || none(events)
     }
 
     /// Whether statistics alone show that no row of `section` passes.
     pub fn prunes(&self, section: &Section) -> bool {
-        section.statistics().seq_max < self.seq_min || section.is_pruned_by(&self.rows)
+        section.is_pruned_by(&self.rows)
     }
 
     /// Whether statistics alone show that every row of `section` passes.
     pub fn keeps_all(&self, section: &Section) -> bool {
-        let known = section.statistics();
-        let RowFilter {
-            time_us,
-            seq_max,
-            accounts,
-            users,
-            events,
-        } = &self.rows;
-        accounts.is_none()
-            && users.is_none()
-            && events.is_none()
-            && time_us.start <= known.time_min_us
-            && known.time_max_us < time_us.end
-            && known.seq_max <= *seq_max
+        section.is_kept_whole_by(&self.rows)
     }
 }
 
@@ -433,14 +406,15 @@ impl fmt::Display for ScanFilter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RowFilter {
             time_us,
+            seq_min,
             seq_max,
             accounts,
             users,
             events,
         } = &self.rows;
         write!(formatter, "seq<={seq_max}")?;
-        if self.seq_min > i64::MIN {
-            write!(formatter, ", seq>={}", self.seq_min)?;
+        if *seq_min > i64::MIN {
+            write!(formatter, ", seq>={seq_min}")?;
         }
         if time_us.start > i64::MIN {
             write!(

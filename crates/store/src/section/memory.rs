@@ -13,7 +13,7 @@ use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 use vitalog_event::{day_of_timestamp_us, top_level_keys};
 
-use super::{Identities, RunIndex, Section, SectionStatistics, merge_order};
+use super::{Identities, RunActivity, RunIndex, Section, SectionStatistics, merge_order};
 use crate::error::{Result, StoreError};
 use crate::symbols::Symbols;
 
@@ -37,6 +37,8 @@ pub(crate) const PROPERTY_KEYS_MAX: usize = 256;
 pub(crate) struct MemorySection {
     pub columns: MemoryColumns,
     pub runs: RunIndex,
+    /// Where trait events are among the rows.
+    pub activity: Option<RunActivity>,
     pub identities: Arc<Identities>,
     /// (first seq, received at) of the commit groups, ascending, covering the rows.
     pub received: Arc<Vec<(i64, i64)>>,
@@ -87,6 +89,12 @@ impl MemoryColumns {
             values: self.values.slice(start, length),
             properties: self.properties.slice(start, length),
         }
+    }
+
+    /// The activity of `runs`, which are of these rows.
+    pub fn activity(&self, runs: &RunIndex, is_trait: impl Fn(u32) -> bool) -> RunActivity {
+        let events = self.events.values();
+        RunActivity::build(runs, self.times.values(), |row| !is_trait(events[row]))
     }
 
     /// Rows of several sources, each named by (source, row).
@@ -253,10 +261,14 @@ fn assemble(
     let runs = RunIndex::build(codes, starts, columns.times.values());
     let identities = Arc::new(Identities::of_chunk(symbols, members));
     let statistics = statistics(&columns, is_trait);
+    let activity = statistics
+        .has_trait_events
+        .then(|| columns.activity(&runs, is_trait));
     let symbols = Arc::clone(symbols);
     let section = MemorySection {
         columns,
         runs,
+        activity,
         identities,
         received,
         symbols,

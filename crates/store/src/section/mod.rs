@@ -24,9 +24,11 @@ use arrow_array::{Float64Array, Int64Array, StringArray, TimestampMicrosecondArr
 
 pub use identity::IdentityStrings;
 pub(crate) use identity::{Identities, view_of, view_with_null};
+pub(crate) use memory::trait_event_test;
 pub(crate) use memory::{MemoryColumns, MemorySection, merge_sections, sections_of_group};
 pub(crate) use merge::{MergedOrder, merge_order};
-pub use runs::{Run, RunIndex};
+pub(crate) use runs::RunActivity;
+pub use runs::{MemberSummary, Run, RunIndex};
 pub use select::Selection;
 
 use crate::error::Result;
@@ -162,6 +164,19 @@ impl Section {
     /// See [`Section::runs`].
     pub fn runs_of_members(&self) -> Result<impl ExactSizeIterator<Item = Run> + '_> {
         Ok(self.runs()?.resolve(self.identities()?))
+    }
+
+    /// What each member did here, one summary a run, in row order. Cost: the run index, and no
+    /// row of a section in a file; a section in memory was looked through when it was made.
+    ///
+    /// # Errors
+    /// See [`Section::runs`].
+    pub fn summaries(&self) -> Result<impl ExactSizeIterator<Item = MemberSummary> + '_> {
+        let activity = match &self.source {
+            Source::Memory(section) => section.activity.as_ref(),
+            Source::File(section) => section.activity()?,
+        };
+        Ok(self.runs()?.summaries(self.identities()?, activity))
     }
 
     /// `event_time` of each row in microseconds; ascending within a run.

@@ -19,6 +19,54 @@ pub struct Run {
     pub rows: Range<usize>,
 }
 
+/// What one member did in one section. `$group` and `$identify` events make a member known and
+/// are no activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberSummary {
+    /// The member's symbol.
+    pub member: u32,
+    /// `event_time` of its earliest activity, microseconds; `i64::MAX` where it has none.
+    pub first_us: i64,
+    /// `event_time` of its latest activity, microseconds; `i64::MIN` where it has none.
+    pub last_us: i64,
+    /// Rows that are activity.
+    pub events: u64,
+}
+
+/// The activity of each run, where some rows of the section are none; equal lengths.
+#[derive(Clone, Debug)]
+pub(crate) struct RunActivity {
+    /// See [`MemberSummary::first_us`].
+    pub first_us: ScalarBuffer<i64>,
+    /// See [`MemberSummary::last_us`].
+    pub last_us: ScalarBuffer<i64>,
+    pub events: ScalarBuffer<u32>,
+}
+
+impl RunActivity {
+    /// Of runs whose rows are in time order; `is_activity` is asked of each row.
+    pub fn build(runs: &RunIndex, times: &[i64], is_activity: impl Fn(usize) -> bool) -> Self {
+        let (mut first_us, mut last_us, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        for run in 0..runs.len() {
+            let mut rows = runs.rows(run).filter(|&row| is_activity(row));
+            let first = rows.next();
+            let (mut last, mut count) = (first, u32::from(first.is_some()));
+            for row in rows {
+                last = Some(row);
+                count += 1;
+            }
+            first_us.push(first.map_or(i64::MAX, |row| times[row]));
+            last_us.push(last.map_or(i64::MIN, |row| times[row]));
+            events.push(count);
+        }
+        Self {
+            first_us: first_us.into(),
+            last_us: last_us.into(),
+            events: events.into(),
+        }
+    }
+}
+
 /// Runs in row order. Members are codes of the file or chunk, ascending, one run each.
 #[derive(Clone, Debug)]
 pub struct RunIndex {
@@ -77,6 +125,30 @@ impl RunIndex {
                 account: identities.account_symbol(code),
                 user: identities.user_symbol(code),
                 rows: self.rows(run),
+            }
+        })
+    }
+
+    /// The summary of each run, in row order; `activity` is `None` where every row is activity.
+    pub(crate) fn summaries<'a>(
+        &'a self,
+        identities: &'a Identities,
+        activity: Option<&'a RunActivity>,
+    ) -> impl ExactSizeIterator<Item = MemberSummary> + 'a {
+        (0..self.len()).map(move |run| {
+            let (first_us, last_us, events) = match activity {
+                Some(known) => (
+                    known.first_us[run],
+                    known.last_us[run],
+                    known.events[run] as usize,
+                ),
+                None => (self.first_us[run], self.last_us[run], self.rows(run).len()),
+            };
+            MemberSummary {
+                member: identities.member_symbols[self.members[run] as usize],
+                first_us,
+                last_us,
+                events: events as u64,
             }
         })
     }

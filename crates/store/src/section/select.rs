@@ -117,6 +117,27 @@ impl Section {
         known.time_max_us < filter.time_us.start
             || known.time_min_us >= filter.time_us.end
             || known.seq_min > filter.seq_max
+            || known.seq_max < filter.seq_min
+    }
+
+    /// Whether statistics alone show that every row passes. Touches nothing.
+    #[must_use]
+    pub fn is_kept_whole_by(&self, filter: &RowFilter) -> bool {
+        filter.accounts.is_none()
+            && filter.users.is_none()
+            && filter.events.is_none()
+            && self.is_within_time(filter)
+            && self.is_within_seqs(filter)
+    }
+
+    fn is_within_time(&self, filter: &RowFilter) -> bool {
+        let known = self.statistics();
+        filter.time_us.start <= known.time_min_us && known.time_max_us < filter.time_us.end
+    }
+
+    fn is_within_seqs(&self, filter: &RowFilter) -> bool {
+        let known = self.statistics();
+        filter.seq_min <= known.seq_min && known.seq_max <= filter.seq_max
     }
 
     /// The rows that pass `filter`, exactly. Reads the run index, and of the columns only those
@@ -135,9 +156,7 @@ impl Section {
     }
 
     fn select_runs(&self, filter: &RowFilter) -> Result<Selection> {
-        let known = self.statistics();
-        let within_time =
-            filter.time_us.start <= known.time_min_us && known.time_max_us < filter.time_us.end;
+        let within_time = self.is_within_time(filter);
         if within_time && filter.accounts.is_none() && filter.users.is_none() {
             return Ok(Selection::all(self.rows()));
         }
@@ -167,11 +186,12 @@ impl Section {
     }
 
     fn keep_seqs(&self, selection: Selection, filter: &RowFilter) -> Result<Selection> {
-        if self.statistics().seq_max <= filter.seq_max {
+        if self.is_within_seqs(filter) {
             return Ok(selection);
         }
         let seqs = self.seqs()?;
-        Ok(keep_rows(&selection, |row| seqs[row] <= filter.seq_max))
+        let kept = filter.seq_min..=filter.seq_max;
+        Ok(keep_rows(&selection, |row| kept.contains(&seqs[row])))
     }
 
     fn keep_events(&self, selection: Selection, filter: &RowFilter) -> Result<Selection> {

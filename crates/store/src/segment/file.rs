@@ -203,6 +203,34 @@ impl Segment {
         Ok(self.array(kind, section)?.into())
     }
 
+    /// First seq of each commit group of the file, and when it was received; not empty.
+    pub(super) fn received(&self) -> Result<(ScalarBuffer<i64>, ScalarBuffer<i64>)> {
+        let seqs: ScalarBuffer<i64> = self.typed(ArrayKind::ReceivedSeqs, WHOLE_FILE)?;
+        let times: ScalarBuffer<i64> = self.typed(ArrayKind::ReceivedTimes, WHOLE_FILE)?;
+        if seqs.is_empty() || seqs.len() != times.len() {
+            let reason = "the table of received times is not whole";
+            return Err(self.damaged(self.entry.bytes, reason));
+        }
+        Ok((seqs, times))
+    }
+
+    /// The last seq before the first commit group that was received later than `known_at_us`; at
+    /// least one was.
+    pub fn seq_known_at(&self, known_at_us: i64) -> Result<i64> {
+        let seqs = self.entry.sections.iter().map(|section| section.seq_min);
+        let seq_min = seqs.min().expect("a segment has sections");
+        if known_at_us < self.entry.received_min_us {
+            return Ok(seq_min - 1);
+        }
+        let (seqs, times) = self.received()?;
+        let later = times.partition_point(|&received_us| received_us <= known_at_us);
+        let seq_first = seqs.get(later).ok_or_else(|| {
+            let reason = "the table of received times ends before the manifest's latest";
+            self.damaged(self.entry.bytes, reason)
+        })?;
+        Ok(seq_first - 1)
+    }
+
     pub(super) fn identities(&self) -> Result<&Arc<Identities>> {
         let opened = self.opened()?;
         get_or_try_init(&opened.identities, || {

@@ -64,6 +64,13 @@ pub(crate) enum ArrayKind {
     BufferChecksums = 23,
     /// JSON: event symbol → property keys.
     PropertyKeys = 24,
+    /// `i64` a run: its earliest activity, microseconds; only where trait events are among the
+    /// rows, as the two below.
+    ActivityFirst = 25,
+    /// `i64` a run: its latest activity, microseconds.
+    ActivityLast = 26,
+    /// `u32` a run: its rows that are activity.
+    ActivityCounts = 27,
 }
 
 /// One array of the index.

@@ -16,10 +16,10 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::DataType;
 
 use super::file::{Column, Segment, get_or_try_init};
-use super::index::{ArrayKind, WHOLE_FILE};
+use super::index::ArrayKind;
 use crate::error::{Result, StoreError};
 use crate::section::{
-    EventCodes, EventCount, Identities, IdentityStrings, RunIndex, SectionStatistics,
+    EventCodes, EventCount, Identities, IdentityStrings, RunActivity, RunIndex, SectionStatistics,
 };
 
 /// One section of a segment file. Columns are decoded on first touch and kept.
@@ -28,6 +28,7 @@ pub(crate) struct FileSection {
     segment: Arc<Segment>,
     section: usize,
     runs: OnceLock<RunIndex>,
+    activity: OnceLock<RunActivity>,
     event_ids: OnceLock<StringArray>,
     times: OnceLock<TimestampMicrosecondArray>,
     seqs: OnceLock<Int64Array>,
@@ -44,6 +45,7 @@ impl FileSection {
             segment,
             section,
             runs: OnceLock::new(),
+            activity: OnceLock::new(),
             event_ids: OnceLock::new(),
             times: OnceLock::new(),
             seqs: OnceLock::new(),
@@ -100,6 +102,30 @@ impl FileSection {
             }
             Ok(runs)
         })
+    }
+
+    /// The activity of each run; `None` where every row is activity.
+    pub fn activity(&self) -> Result<Option<&RunActivity>> {
+        if !self.statistics().has_trait_events {
+            return Ok(None);
+        }
+        let activity = get_or_try_init(&self.activity, || {
+            let section = self.section as u32;
+            let activity = RunActivity {
+                first_us: self.segment.typed(ArrayKind::ActivityFirst, section)?,
+                last_us: self.segment.typed(ArrayKind::ActivityLast, section)?,
+                events: self.segment.typed(ArrayKind::ActivityCounts, section)?,
+            };
+            let count = self.runs()?.len();
+            if activity.first_us.len() != count
+                || activity.last_us.len() != count
+                || activity.events.len() != count
+            {
+                return Err(self.damaged("the activity does not fit the run index"));
+            }
+            Ok(activity)
+        })?;
+        Ok(Some(activity))
     }
 
     pub fn event_ids(&self) -> Result<&StringArray> {
@@ -167,14 +193,7 @@ impl FileSection {
 
     /// First seq of each commit group of the file, and when it was received.
     pub fn received(&self) -> Result<(&[i64], &[i64])> {
-        let (seqs, times) = get_or_try_init(&self.received, || {
-            let seqs = self.segment.typed(ArrayKind::ReceivedSeqs, WHOLE_FILE)?;
-            let times = self.segment.typed(ArrayKind::ReceivedTimes, WHOLE_FILE)?;
-            if seqs.is_empty() || seqs.len() != times.len() {
-                return Err(self.damaged("the table of received times is not whole"));
-            }
-            Ok((seqs, times))
-        })?;
+        let (seqs, times) = get_or_try_init(&self.received, || self.segment.received())?;
         Ok((seqs, times))
     }
 

@@ -21,7 +21,7 @@ use super::index::{ALIGNMENT, ArrayKind, IndexBuilder, PLACE_KEY, WHOLE_FILE};
 use super::{SegmentEntry, footer_bytes};
 use crate::error::{Result, StoreError};
 use crate::section::{EventCount, MemoryColumns, MergedOrder, RunIndex, Section};
-use crate::section::{SectionStatistics, merge_order};
+use crate::section::{SectionStatistics, merge_order, trait_event_test};
 use crate::symbols::Symbols;
 
 /// Writes the rows of `sections`, given by day, as segment `name`. Durable on return.
@@ -44,7 +44,8 @@ pub(crate) fn write_segment(
         directory.remove(&temporary)?;
     }
     let file = directory.create(&temporary)?;
-    let mut writer = SegmentWriter::new(file, &codes).map_err(StoreError::arrow(&temporary))?;
+    let mut writer =
+        SegmentWriter::new(file, symbols, &codes).map_err(StoreError::arrow(&temporary))?;
     let mut statistics = Vec::with_capacity(sections.len());
     for day in sections.values() {
         let day: Vec<&Section> = day.iter().map(AsRef::as_ref).collect();
@@ -105,6 +106,7 @@ struct SegmentWriter<'a> {
     crc32c: u32,
     ipc: FileWriter<Spool>,
     schema: SchemaRef,
+    symbols: &'a Symbols,
     codes: &'a FileCodes,
     index: IndexBuilder,
     sections: u32,
@@ -113,6 +115,7 @@ struct SegmentWriter<'a> {
 impl<'a> SegmentWriter<'a> {
     fn new(
         file: Box<dyn WriteFile>,
+        symbols: &'a Symbols,
         codes: &'a FileCodes,
     ) -> std::result::Result<Self, ArrowError> {
         let schema = file_schema(codes);
@@ -125,6 +128,7 @@ impl<'a> SegmentWriter<'a> {
             crc32c: 0,
             ipc,
             schema,
+            symbols,
             codes,
             index,
             sections: 0,
@@ -226,6 +230,12 @@ impl<'a> SegmentWriter<'a> {
         index.push_u32(ArrayKind::RunStarts, section, &runs.starts);
         index.push_i64(ArrayKind::RunFirst, section, runs.first_us());
         index.push_i64(ArrayKind::RunLast, section, runs.last_us());
+        if sources.iter().any(|day| day.statistics().has_trait_events) {
+            let activity = columns.activity(&runs, trait_event_test(self.symbols));
+            index.push_i64(ArrayKind::ActivityFirst, section, &activity.first_us);
+            index.push_i64(ArrayKind::ActivityLast, section, &activity.last_us);
+            index.push_u32(ArrayKind::ActivityCounts, section, &activity.events);
+        }
         let counts = joined_counts(sources)?;
         let counts: Vec<i64> = counts
             .iter()

@@ -34,16 +34,22 @@ pub(crate) enum FrameKind {
     Events = 1,
     /// New symbols that the following events use.
     Symbols = 2,
+    /// One version of a model.
+    Model = 3,
+    /// One version of a named view.
+    View = 4,
     /// The clean end of a file.
     Seal = 9,
 }
 
 impl FrameKind {
-    /// Numbers 3 to 8 are kept for model, view, erase, retention and writer state.
+    /// Numbers 5 to 8 are kept for erase, retention and writer state.
     fn from_number(number: u16) -> Option<Self> {
         match number {
             1 => Some(Self::Events),
             2 => Some(Self::Symbols),
+            3 => Some(Self::Model),
+            4 => Some(Self::View),
             9 => Some(Self::Seal),
             _ => None,
         }
