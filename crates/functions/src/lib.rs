@@ -26,6 +26,7 @@ use datafusion_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 mod aggregate;
 mod constant;
+mod interval;
 mod local_days;
 mod moments;
 mod parameters;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use datafusion_common::{
     DataFusionError, Result, exec_datafusion_err, plan_datafusion_err, plan_err,
 };
@@ -27,6 +27,14 @@ pub(crate) enum Kind {
     PlainText,
     /// A list of text of any form; seen as `List(Utf8)`.
     TextList,
+    /// A list of numbers of any form; seen as `List(Float64)`.
+    NumberList,
+    /// A list of booleans of any form; seen as `List(Boolean)`.
+    BooleanList,
+    /// A length of time; seen as `Interval(MonthDayNano)`.
+    Interval,
+    /// A number of days, as an interval or a number; seen as `Interval(MonthDayNano)` or `Float64`.
+    Days,
     /// A state as bytes; seen as `Binary`.
     State,
 }
@@ -126,9 +134,23 @@ pub(crate) fn text_list() -> DataType {
     DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
 }
 
+/// The type of a list of numbers as implementations see it.
+pub(crate) fn number_list() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))
+}
+
+/// The type of a list of booleans as implementations see it.
+pub(crate) fn boolean_list() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Boolean, true)))
+}
+
 /// The type of an instant that a function returns.
 pub(crate) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn interval() -> DataType {
+    DataType::Interval(IntervalUnit::MonthDayNano)
 }
 
 fn expected(kind: Kind) -> &'static str {
@@ -138,13 +160,17 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Moment => "a timestamp or a date",
         Kind::Text | Kind::PlainText => "text",
         Kind::TextList => "a list of text",
+        Kind::NumberList => "a list of numbers",
+        Kind::BooleanList => "a list of conditions (true or false)",
+        Kind::Interval => "an interval such as INTERVAL '7 days'",
+        Kind::Days => "a number of days or an interval such as INTERVAL '7 days'",
         Kind::State => "a state made by activity()",
     }
 }
 
 /// The type that a kind casts a type to, or `None` where it does not take it.
 fn coerced(kind: Kind, found: &DataType) -> Option<DataType> {
-    use DataType::{Dictionary, Null};
+    use DataType::{Dictionary, Duration, FixedSizeList, Interval, LargeList, List, Null};
     match (kind, found) {
         (Kind::Text, found) if is_text(found) => Some(found.clone()),
         (Kind::Text, Null) => Some(DataType::Utf8),
@@ -158,11 +184,21 @@ fn coerced(kind: Kind, found: &DataType) -> Option<DataType> {
         }
         (Kind::Moment, Null) => Some(instant()),
         (Kind::PlainText, found) => (is_text(found) || found.is_null()).then_some(DataType::Utf8),
-        (
-            Kind::TextList,
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _),
-        ) => (is_text(item.data_type()) || item.data_type().is_null()).then(text_list),
+        (Kind::TextList, List(item) | LargeList(item) | FixedSizeList(item, _)) => {
+            (is_text(item.data_type()) || item.data_type().is_null()).then(text_list)
+        }
         (Kind::TextList, Null) => Some(text_list()),
+        (Kind::NumberList, List(item) | LargeList(item) | FixedSizeList(item, _)) => {
+            coerced(Kind::Number, item.data_type()).map(|_| number_list())
+        }
+        (Kind::NumberList, Null) => Some(number_list()),
+        (Kind::BooleanList, List(item) | LargeList(item) | FixedSizeList(item, _)) => {
+            coerced(Kind::Boolean, item.data_type()).map(|_| boolean_list())
+        }
+        (Kind::BooleanList, Null) => Some(boolean_list()),
+        (Kind::Interval | Kind::Days, Interval(_) | Duration(_)) => Some(interval()),
+        (Kind::Interval, Null) => Some(interval()),
+        (Kind::Days, found) => coerced(Kind::Number, found),
         (Kind::State, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | Null) => {
             Some(DataType::Binary)
         }
@@ -240,6 +276,10 @@ mod tests {
             Kind::Text,
             Kind::PlainText,
             Kind::TextList,
+            Kind::NumberList,
+            Kind::BooleanList,
+            Kind::Interval,
+            Kind::Days,
             Kind::State,
         ] {
             assert!(

@@ -148,6 +148,6 @@ mod tests {
                 assert!(names.insert(name.clone()), "{name} is used twice");
             }
         }
-        assert!(names.len() >= 23);
+        assert!(names.len() >= 31);
     }
 }

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use vitalog_measure::{Funnel, FunnelEvent, FunnelModes};
 
 const DAY_US: i64 = 86_400_000_000;
 const DAYS: i64 = 200;
@@ -129,13 +130,15 @@ async fn answer(context: &SessionContext, sql: &str) -> BTreeMap<i64, Vec<Option
         let keys = batch.column(0).as_primitive::<Int64Type>().clone();
         for row in 0..batch.num_rows() {
             let values = batch.columns()[1..].iter().map(|column| {
+                if let Some(lists) = column.as_list_opt::<i32>() {
+                    return number_of_list(lists, row);
+                }
                 let column = datafusion::arrow::compute::cast(
                     column,
                     &datafusion::arrow::datatypes::DataType::Float64,
                 )
                 .unwrap();
                 let column = column.as_primitive::<Float64Type>().clone();
-                use datafusion::arrow::array::Array;
                 column.is_valid(row).then(|| column.value(row).to_bits())
             });
             let before = answers.insert(keys.value(row), values.collect());
@@ -143,6 +146,62 @@ async fn answer(context: &SessionContext, sql: &str) -> BTreeMap<i64, Vec<Option
         }
     }
     answers
+}
+
+/// The numbers of a list as the digits of one.
+fn number_of_list(lists: &ListArray, row: usize) -> Option<u64> {
+    let digits = lists.is_valid(row).then(|| lists.value(row))?;
+    let digits = digits.as_primitive::<Int64Type>().values().clone();
+    let number = digits
+        .iter()
+        .fold(0, |number, &digit| 10 * number + digit as u64);
+    Some((number as f64).to_bits())
+}
+
+/// What `window_funnel` and `retention` below answer.
+fn expected_of_steps(rows: &[&Row]) -> [Option<f64>; 3] {
+    let steps = |row: &Row, names: [&[&str]; 3]| {
+        (0..3).fold(0u32, |steps, step| {
+            steps | u32::from(names[step].contains(&row.event.as_str())) << step
+        })
+    };
+    let depth = |days: i64, modes: FunnelModes, names: [&[&str]; 3]| {
+        let mut events: Vec<FunnelEvent> = rows
+            .iter()
+            .filter_map(|row| {
+                let (time_us, steps) = (row.ts?, steps(row, names));
+                Some(FunnelEvent { time_us, steps })
+            })
+            .collect();
+        let funnel = Funnel::new(days * DAY_US, modes).unwrap();
+        Some(f64::from(funnel.depth(&mut events)))
+    };
+    let strict = FunnelModes {
+        strict_order: true,
+        strict_once: true,
+        allow_reentry: true,
+        ..FunnelModes::default()
+    };
+    let met = rows.iter().fold(0, |met, row| {
+        met | steps(row, [&["event2"], &["event3"], &["event4"]])
+    });
+    let digits = [100.0, 10.0, 1.0];
+    let retained = (0..3)
+        .filter(|bit| met & 1 == 1 && met >> bit & 1 == 1)
+        .fold(0.0, |number, bit| number + digits[bit]);
+    [
+        depth(
+            30,
+            FunnelModes::default(),
+            [&["event1"], &["event2", "event1"], &["event3"]],
+        ),
+        depth(
+            90,
+            strict,
+            [&["event1", "event2"], &["event2", "event3"], &["event5"]],
+        ),
+        (!rows.is_empty()).then_some(retained),
+    ]
 }
 
 /// What the questions below have as answers, told by the rows themselves.
@@ -182,6 +241,7 @@ fn expected(rows: &[&Row]) -> Vec<Option<u64>> {
         let low = raw[h as usize];
         low + (h - h.floor()) * (raw[(h as usize + 1).min(last)] - low)
     });
+    let [depth, strict_depth, retained] = expected_of_steps(rows);
     [
         Some(inside),
         Some(inside / 50.0),
@@ -192,6 +252,9 @@ fn expected(rows: &[&Row]) -> Vec<Option<u64>> {
         peg,
         Some(inside),
         gap,
+        depth,
+        strict_depth,
+        retained,
     ]
     .map(|value| value.map(f64::to_bits))
     .into()
@@ -206,7 +269,10 @@ const QUESTIONS: &str = "
     feature_adoption(event, ['event1', 'event5', 'event99']) AS f,
     health_peg(raw, 0.75) AS g,
     coalesce(activity_days(activity(ts), DATE '1970-02-20', DATE '1970-04-11'), 0) AS h,
-    activity_longest_gap(activity(ts)) AS i";
+    activity_longest_gap(activity(ts)) AS i,
+    window_funnel(INTERVAL '30 days', ts, [event = 'event1', event IN ('event1', 'event2'), event = 'event3']) AS j,
+    window_funnel(INTERVAL '90 days', ts, [event IN ('event1', 'event2'), event IN ('event2', 'event3'), event = 'event5'], ['strict_once', 'strict_order', 'allow_reentry']) AS k,
+    retention([event = 'event2', event = 'event3', event = 'event4']) AS l";
 
 fn check(found: &BTreeMap<i64, Vec<Option<u64>>>, model: &BTreeMap<i64, Vec<&Row>>, how: &str) {
     assert_eq!(found.len(), model.len(), "{how}");

@@ -101,4 +101,6 @@ macro_rules! files {
     };
 }
 
-files!(activity, bands, catalogues, days, errors, scores);
+files!(
+    activity, bands, catalogues, days, errors, funnels, retention, scores, sessions, signals
+);

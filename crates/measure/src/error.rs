@@ -15,6 +15,18 @@ pub enum Error {
     Peg(f64),
     /// A day outside the years 1 to 9999.
     Day(i64),
+    /// A weight of a risk that does not lie in [0, 1].
+    Weight(f64),
+    /// A severity that does not lie in [0, 1].
+    Severity(f64),
+    /// A weight of a mean that is not a finite number of at least 0.
+    Share(f64),
+    /// A threshold that is not a finite number of at least 0.
+    Threshold(f64),
+    /// A length of time that is negative, in µs.
+    Negative(i64),
+    /// `allow_reentry` without `strict_order`.
+    Reentry,
     /// Two states that were made in different time zones cannot become one.
     Zones {
         /// Zone of the state merged into.
@@ -44,6 +56,14 @@ impl fmt::Display for Error {
             Error::Percentile(p) => write!(f, "must lie strictly between 0 and 1, got {p}"),
             Error::Curve(k) => write!(f, "must be a finite number of at least 0, got {k}"),
             Error::Peg(peg) => write!(f, "must be a finite number above 0, got {peg}"),
+            Error::Weight(number) | Error::Severity(number) => {
+                write!(f, "must lie between 0 and 1, got {number}")
+            }
+            Error::Share(number) | Error::Threshold(number) => {
+                write!(f, "must be a finite number of at least 0, got {number}")
+            }
+            Error::Negative(length_us) => write!(f, "must not be negative, got {length_us} µs"),
+            Error::Reentry => write!(f, "'allow_reentry' needs 'strict_order' beside it"),
             Error::Day(day) => write!(f, "day {day} since 1970 is outside the years 1 to 9999"),
             Error::Zones { left, right } => {
                 let (left, right) = (zone_name(left), zone_name(right));

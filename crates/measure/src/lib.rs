@@ -1,7 +1,7 @@
 //! The mathematics of customer health on plain numbers and slices.
 //!
-//! This crate owns the exact meaning of a score, a peg, a band, an active day, a streak, a gap
-//! and a session. It knows nothing of tables, SQL, time zones or files: a day is a number, an
+//! This crate owns the exact meaning of a score, a peg, a band, an active day, a streak, a gap,
+//! a session and a funnel. It knows nothing of tables, SQL, time zones or files: a day is a number, an
 //! instant is a number of microseconds, a NULL score is a NaN or a `None`. The SQL registry and
 //! the kernels of the store are thin layers over it, so that both give the same answer.
 //!
@@ -22,7 +22,14 @@
 //! | [`day_set`] | the set of active days of one entity, and its bytes |
 //! | [`day_sets`] | the same for many entities at once, 16 bytes each |
 //! | [`activity`] | first, last and active days: the storable state |
+//! | [`lifecycle`] | new, returning, resurrecting, dormant |
 //! | [`counters`] | running counts for rows that arrive in time order |
+//! | [`session`] | where sessions begin |
+//! | [`funnel`] | how deep into a sequence of steps events went |
+//! | [`retention`] | who met a first condition and then others |
+//! | [`risk`] | the severity of a signal, and the risk of many |
+//! | [`rollup`] | many scores as one |
+//! | [`trend`] | up, flat or down |
 
 #![forbid(unsafe_code)]
 
@@ -35,10 +42,18 @@ pub mod day_set;
 mod day_set_bytes;
 pub mod day_sets;
 mod error;
+pub mod funnel;
+mod funnel_once;
+pub mod lifecycle;
 pub mod normalize;
 pub mod peg;
+pub mod retention;
+pub mod risk;
+pub mod rollup;
 pub mod score;
+pub mod session;
 pub mod share;
+pub mod trend;
 
 pub use activity::Activity;
 pub use band::{Band, Thresholds};
@@ -47,6 +62,9 @@ pub use counters::{ActiveDayCounter, SessionCounter};
 pub use day_set::DaySet;
 pub use day_sets::DaySets;
 pub use error::Error;
+pub use funnel::{Funnel, FunnelEvent, FunnelModes};
+pub use lifecycle::Lifecycle;
 pub use normalize::Method;
 pub use peg::PegPopulation;
 pub use score::Curve;
+pub use trend::Trend;

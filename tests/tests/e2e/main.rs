@@ -6,6 +6,7 @@
 mod bad_input;
 mod damage;
 mod demo;
+mod funnels;
 mod kill;
 mod real_data;
 mod serve;

@@ -1,5 +1,5 @@
-//! The peers of the tests: a Python with DuckDB, pandas and pyarrow, for answers that can be had
-//! twice.
+//! The peers of the tests: a Python with DuckDB, ClickHouse (as chdb), pandas and pyarrow, for
+//! answers that can be had twice.
 //!
 //! A virtual environment in `target/peers`, made from `tests/peers/requirements.txt` and kept
 //! until that file, or the Python, changes. Nothing outside `target` is touched. A machine that
@@ -80,8 +80,8 @@ fn is_current(stamp: &Path, python: &Path, wanted: &str) -> bool {
 fn without_peers(reason: &str) {
     println!("{reason}.");
     println!(
-        "Going on without: the tests that compare answers with DuckDB and pandas will be skipped, \
-         and are listed at the end."
+        "Going on without: the tests that compare answers with DuckDB, ClickHouse and pandas will \
+         be skipped, and are listed at the end."
     );
 }
 

@@ -275,8 +275,14 @@ impl<S: GroupedState> Accumulator for Sliding<S> {
 /// Writes the part of `AggregateUDFImpl` that is the same for every aggregate: it needs
 /// `PARAMETERS`, a `Check` named `CHECK`, a function `state(&AccumulatorArgs) -> Result<impl
 /// GroupedState>` and a function `state_fields(&StateFieldsArgs) -> Vec<FieldRef>`.
+///
+/// With an expression in parentheses, that is the planning hook, instead of one that checks
+/// literals.
 macro_rules! grouped_aggregate {
     () => {
+        $crate::aggregate::grouped::grouped_aggregate!($crate::constant::check_aggregate(CHECK));
+    };
+    ($simplify:expr) => {
         fn name(&self) -> &str {
             PARAMETERS.function
         }
@@ -322,7 +328,7 @@ macro_rules! grouped_aggregate {
         }
 
         fn simplify(&self) -> Option<AggregateFunctionSimplification> {
-            Some($crate::constant::check_aggregate(CHECK))
+            Some($simplify)
         }
 
         fn documentation(&self) -> Option<&Documentation> {

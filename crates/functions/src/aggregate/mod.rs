@@ -14,18 +14,23 @@ mod activity;
 mod activity_groups;
 mod activity_merge;
 mod catalogue;
+mod conditions;
 mod day_groups;
 mod day_question;
 mod days_inactive;
 mod feature_adoption;
+mod funnel_groups;
 mod grouped;
 mod health_peg;
 mod longest_gap;
 mod peg_groups;
+mod retention;
+mod retention_groups;
 mod rows;
 mod share_groups;
 mod streak;
 mod usage_frequency;
+mod window_funnel;
 
 /// Every aggregate, in the order of their names.
 pub(crate) fn all() -> Vec<Arc<AggregateUDF>> {
@@ -38,8 +43,10 @@ pub(crate) fn all() -> Vec<Arc<AggregateUDF>> {
         AggregateUDF::from(feature_adoption::FeatureAdoption::new()),
         AggregateUDF::from(health_peg::HealthPeg::new()),
         AggregateUDF::from(longest_gap::LongestGap::new()),
+        AggregateUDF::from(retention::RetentionOf::new()),
         AggregateUDF::from(streak::Streak::new()),
         AggregateUDF::from(usage_frequency::UsageFrequency::new()),
+        AggregateUDF::from(window_funnel::WindowFunnel::new()),
     ]
     .map(Arc::new)
     .into()

@@ -85,4 +85,53 @@ impl<'a> States<'a> {
         let as_of = as_of.map_err(&refused)?;
         self.days.as_of(as_of).map(Some).map_err(&refused)
     }
+    /// The instant of a row, a date as the start of that day in the days of the state read last;
+    /// `None` for NULL.
+    pub(crate) fn instant(
+        &self,
+        row: usize,
+        moments: &Moments,
+        argument: &'static str,
+    ) -> Result<Option<i64>> {
+        let instant = moments.at(row, Edge::Start, &self.days).transpose();
+        instant.map_err(refused_row(self.function, argument))
+    }
+
+    /// The period of `length` days that ends with today, cut at `as_of`, and the same so many days
+    /// earlier; `None` when `as_of` is NULL.
+    pub(crate) fn periods(
+        &mut self,
+        row: usize,
+        as_of: &Moments,
+        length: i32,
+    ) -> Result<Option<(Period, Period)>> {
+        let Some(as_of) = self.as_of(row, as_of)? else {
+            return Ok(None);
+        };
+        let refused = refused_row(self.function, "period");
+        let start = |day: i64| self.days.start_of(day).map_err(&refused);
+        let (today, length_days) = (i64::from(as_of.today), i64::from(length));
+        let since_us = start(today - length_days + 1)?;
+        // The same time of the last day, or its end where today is whole.
+        let is_whole = self.days.start_of(today + 1) == Ok(as_of.instant_us);
+        let part_us = as_of.instant_us - start(today)?;
+        let same_time_us = start(today - length_days)? + part_us;
+        let period = Period {
+            since_us,
+            until_us: as_of.instant_us,
+            first_day: as_of.today - length + 1,
+            last_day: as_of.today,
+        };
+        let before = Period {
+            since_us: start(today - 2 * length_days + 1)?,
+            until_us: if is_whole {
+                since_us
+            } else {
+                since_us.min(same_time_us)
+            },
+            first_day: period.first_day - length,
+            last_day: period.last_day - length,
+        };
+        Ok(Some((period, before)))
+    }
 }
