@@ -156,6 +156,7 @@ async fn ask(engine: &QueryEngine, sql: &str) -> anyhow::Result<Vec<RecordBatch>
         sql: sql.to_owned(),
         as_of_seq: None,
         access: Access::ReadOnly,
+        parameters: Vec::new(),
     };
     Ok(engine.query(request).await?.try_collect().await?)
 }

@@ -16,6 +16,7 @@ use datafusion_expr::function::{
 };
 use datafusion_expr::{ColumnarValue, Expr};
 use vitalog_measure::Curve;
+use vitalog_measure::calendar::DAY_US;
 use vitalog_measure::score::{PERCENTILE_DEFAULT, check_percentile};
 
 use crate::local_days::Zone;
@@ -30,18 +31,43 @@ pub(crate) type Check = fn(&Known) -> Result<()>;
 /// The literals among expressions.
 fn literals(arguments: &[Expr]) -> Vec<Option<ScalarValue>> {
     let literal = |argument: &Expr| match argument {
-        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Literal(value, _) => Some(unfolded(value.clone())),
         _ => None,
     };
     arguments.iter().map(literal).collect()
 }
 
-/// A planning hook that checks an aggregate's literals and changes nothing.
-pub(crate) fn check_aggregate(check: Check) -> AggregateFunctionSimplification {
-    Box::new(move |call, _| {
+/// A planning hook that checks an aggregate's literals, and folds those at `indices`.
+///
+/// A literal argument is written out for every row of every batch, a list with all its elements,
+/// which takes longer than all else. Folded into a dictionary of one value it is shared keys.
+pub(crate) fn check_aggregate(
+    check: Check,
+    indices: &'static [usize],
+) -> AggregateFunctionSimplification {
+    Box::new(move |mut call, _| {
         check(&literals(&call.params.args))?;
+        for &index in indices {
+            if let Some(Expr::Literal(value, _)) = call.params.args.get_mut(index) {
+                *value = folded(value.clone());
+            }
+        }
         Ok(Expr::AggregateFunction(call))
     })
+}
+
+fn folded(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Dictionary(..) => value,
+        plain => ScalarValue::Dictionary(Box::new(DataType::Int8), Box::new(plain)),
+    }
+}
+
+fn unfolded(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Dictionary(_, plain) => *plain,
+        plain => plain,
+    }
 }
 
 /// A planning hook that checks a window function's literals and changes nothing.
@@ -78,7 +104,7 @@ pub(crate) fn of_window(args: &PartitionEvaluatorArgs) -> Vec<Option<ScalarValue
 /// The value of an expression over no rows, if it needs none: a column needs rows.
 fn scalar(value: Result<ColumnarValue>) -> Option<ScalarValue> {
     match value {
-        Ok(ColumnarValue::Scalar(value)) => Some(value),
+        Ok(ColumnarValue::Scalar(value)) => Some(unfolded(value)),
         _ => None,
     }
 }
@@ -106,6 +132,50 @@ pub(crate) fn number(known: &Known, index: usize) -> Result<Option<f64>> {
         ScalarValue::Float64(value) => Ok(value),
         other => plan_err!("expected a number, got {other}"),
     }
+}
+
+/// A known argument as a length of time in µs; `None` when it is unknown, left out or NULL.
+///
+/// A number counts days, and so does the day of an interval: 24 hours.
+///
+/// # Errors
+/// For months, which have no fixed length, and for what is not above 0.
+pub(crate) fn length_us(
+    known: &Known,
+    index: usize,
+    function: &'static str,
+    argument: &'static str,
+) -> Result<Option<f64>> {
+    let length_us = match known.get(index) {
+        None | Some(None) => return Ok(None),
+        Some(Some(value)) if value.is_null() => return Ok(None),
+        Some(Some(ScalarValue::IntervalMonthDayNano(Some(length)))) => {
+            if length.months != 0 {
+                return plan_err!(
+                    "{function}: {argument} must be given in days or less, \
+                     a month has no fixed length"
+                );
+            }
+            f64::from(length.days) * DAY_US as f64 + length.nanoseconds as f64 / 1_000.0
+        }
+        Some(Some(_)) => number(known, index)?.map_or(f64::NAN, |days| days * DAY_US as f64),
+    };
+    if length_us > 0.0 && length_us.is_finite() {
+        Ok(Some(length_us))
+    } else {
+        let days = length_us / DAY_US as f64;
+        plan_err!("{function}: {argument} must be longer than nothing, got {days} days")
+    }
+}
+
+/// Refuses DISTINCT where the values alone do not make an answer, or where it would need them all.
+pub(crate) fn no_distinct(args: &AccumulatorArgs, function: &'static str) -> Result<()> {
+    if args.is_distinct {
+        return plan_err!(
+            "{function}: DISTINCT is not supported here, take the distinct rows in a subquery"
+        );
+    }
+    Ok(())
 }
 
 /// A known argument as text; `None` when it is unknown, left out or NULL.

@@ -200,6 +200,15 @@ impl LocalDays {
     }
 }
 
+/// The UTC day of an instant.
+///
+/// # Errors
+/// [`Error::Day`] outside the years 1 to 9999.
+#[inline]
+pub(crate) fn utc_day_checked(instant_us: i64) -> Result<i32, Error> {
+    check_day(utc_day(instant_us))
+}
+
 fn midnight(day: i32) -> Option<NaiveDateTime> {
     let epoch = NaiveDate::default();
     let distance = Days::new(u64::from(day.unsigned_abs()));

@@ -37,6 +37,13 @@ pub(crate) enum Kind {
     Days,
     /// A state as bytes; seen as `Binary`.
     State,
+    /// A sketch as bytes; seen as `Binary`.
+    Sketch,
+    /// A length of time: an interval, seen as `Interval(MonthDayNano)`, or a number of days, seen
+    /// as `Float64`.
+    Length,
+    /// A value whose distinctness can be told; seen as it is, or as the widest type of its kind.
+    Distinct,
 }
 
 /// A parameter: its name and kind.
@@ -165,6 +172,9 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Interval => "an interval such as INTERVAL '7 days'",
         Kind::Days => "a number of days or an interval such as INTERVAL '7 days'",
         Kind::State => "a state made by activity()",
+        Kind::Sketch => "a sketch, which is binary",
+        Kind::Length => "an interval or a number of days",
+        Kind::Distinct => "text, a number, true or false, a date, a timestamp or binary",
     }
 }
 
@@ -174,6 +184,11 @@ fn coerced(kind: Kind, found: &DataType) -> Option<DataType> {
     match (kind, found) {
         (Kind::Text, found) if is_text(found) => Some(found.clone()),
         (Kind::Text, Null) => Some(DataType::Utf8),
+        (Kind::Distinct, Dictionary(_, values)) => {
+            coerced(kind, values).filter(|seen| seen == values.as_ref())?;
+            Some(found.clone())
+        }
+        (Kind::Distinct, found) => distinct(found),
         (kind, Dictionary(_, values)) if !matches!(kind, Kind::Text) => coerced(kind, values),
         (Kind::Number, found) => {
             (found.is_numeric() || found.is_null()).then_some(DataType::Float64)
@@ -199,9 +214,37 @@ fn coerced(kind: Kind, found: &DataType) -> Option<DataType> {
         (Kind::Interval | Kind::Days, Interval(_) | Duration(_)) => Some(interval()),
         (Kind::Interval, Null) => Some(interval()),
         (Kind::Days, found) => coerced(Kind::Number, found),
-        (Kind::State, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | Null) => {
-            Some(DataType::Binary)
+        (
+            Kind::State | Kind::Sketch,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | Null,
+        ) => Some(DataType::Binary),
+        (Kind::Length, DataType::Interval(_) | DataType::Duration(_)) => {
+            Some(DataType::Interval(IntervalUnit::MonthDayNano))
         }
+        (Kind::Length, found) => {
+            (found.is_numeric() || found.is_null()).then_some(DataType::Float64)
+        }
+        _ => None,
+    }
+}
+
+/// The type as which distinct values of a type are seen.
+fn distinct(found: &DataType) -> Option<DataType> {
+    use DataType::{
+        Binary, BinaryView, Boolean, Date32, Date64, Decimal32, Decimal64, Decimal128, Float16,
+        Float32, Float64, Int64, LargeBinary, Null, Timestamp, UInt64,
+    };
+    match found {
+        UInt64 | Int64 | Float64 | Boolean | Date32 | Timestamp(..) | Binary | LargeBinary
+        | BinaryView => Some(found.clone()),
+        found if found.is_string() => Some(found.clone()),
+        found if found.is_integer() => Some(Int64),
+        Float16 | Float32 => Some(Float64),
+        Date64 => Some(Date32),
+        Decimal32(_, scale) => Some(Decimal128(9, *scale)),
+        Decimal64(_, scale) => Some(Decimal128(18, *scale)),
+        Decimal128(..) => Some(found.clone()),
+        Null => Some(DataType::Utf8),
         _ => None,
     }
 }
@@ -281,6 +324,9 @@ mod tests {
             Kind::Interval,
             Kind::Days,
             Kind::State,
+            Kind::Sketch,
+            Kind::Length,
+            Kind::Distinct,
         ] {
             assert!(
                 coerced(kind, &DataType::Null).is_some_and(|found| !found.is_null()),

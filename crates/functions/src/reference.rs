@@ -11,7 +11,8 @@ const HEAD: &str = "\
 
 Generated from the functions' own documentation; `VITALOG_UPDATE=1 cargo nextest run -p
 vitalog-functions reference` writes it again. What the numbers mean for customer health is told in
-[health.md](health.md). These functions stand beside all of DataFusion's.
+[health.md](health.md), and so are the relations that stand in `FROM`, such as `health_scores(…)`:
+[their arguments and columns](health.md#relations). These functions stand beside all of DataFusion's.
 
 - Arguments can be given by name: `health_score(raw => r, peg => p)`. Optional ones stand last; NULL
   in the place of an optional constant takes its default.

@@ -59,6 +59,22 @@ async fn literals_out_of_range() {
             "red must be a number, got NaN",
         ),
         (
+            "SELECT decayed_sum(x, ts, now(), -7) FROM t",
+            "half_life must be longer than nothing, got -7 days",
+        ),
+        (
+            "SELECT decayed_sum(x, ts, now(), INTERVAL '1 year') FROM t",
+            "half_life must be given in days or less",
+        ),
+        (
+            "SELECT decayed_sum(x, ts, arrow_cast(5000000, 'Date32'), 7) FROM t",
+            "as_of day",
+        ),
+        (
+            "SELECT quantile(quantile_sketch(x), 2) FROM t",
+            "p must lie between 0 and 1",
+        ),
+        (
             "SELECT days_inactive(ts, arrow_cast(5000000, 'Date32')) FROM t",
             "as_of day",
         ),
@@ -182,6 +198,36 @@ async fn wrong_types() {
             "state must be a state",
         ),
         ("SELECT activity_last(ts) FROM t", "a must be a state"),
+        ("SELECT exact_sum(event) FROM t", "v must be a number"),
+        ("SELECT exact_avg(ts) FROM t", "v must be a number"),
+        (
+            "SELECT decayed_sum(x, event, now(), 7) FROM t",
+            "ts must be a timestamp or a date",
+        ),
+        (
+            "SELECT decayed_sum(x, ts, now(), '7 days') FROM t",
+            "half_life must be an interval or a number of days",
+        ),
+        (
+            "SELECT roc_auc(x, event) FROM t",
+            "label must be true or false",
+        ),
+        (
+            "SELECT roc_auc(event, true) FROM t",
+            "score must be a number",
+        ),
+        ("SELECT quantile_sketch(event) FROM t", "v must be a number"),
+        (
+            "SELECT quantile_merge(x) FROM t",
+            "state must be a sketch, which is binary",
+        ),
+        (
+            "SELECT quantile(event, 0.5) FROM t",
+            "sketch must be a sketch, which is binary",
+        ),
+        ("SELECT uniq_sketch([x]) FROM t", "v must be text, a number"),
+        ("SELECT uniq_merge(event) FROM t", "state must be a sketch"),
+        ("SELECT uniq_count(x) FROM t", "sketch must be a sketch"),
         ("SELECT ratio(event, 1) FROM t", "n must be a number"),
         (
             "SELECT health_status(event) FROM t",

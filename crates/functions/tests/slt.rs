@@ -102,5 +102,6 @@ macro_rules! files {
 }
 
 files!(
-    activity, bands, catalogues, days, errors, funnels, retention, scores, sessions, signals
+    activity, bands, catalogues, days, errors, funnels, retention, scores, sessions, signals,
+    sketches, sums
 );

@@ -61,6 +61,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// How many bytes are left.
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
     /// Checks a version byte.
     pub(crate) fn version(&mut self, known: u8) -> Result<(), Error> {
         let found = self.byte()?;

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Error {
     /// A percentile that does not lie strictly between 0 and 1.
     Percentile(f64),
+    /// A quantile that does not lie between 0 and 1.
+    Quantile(f64),
     /// A curve that is not a finite number of at least 0.
     Curve(f64),
     /// A peg that is not a finite number above 0.
@@ -54,6 +56,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Percentile(p) => write!(f, "must lie strictly between 0 and 1, got {p}"),
+            Error::Quantile(p) => write!(f, "must lie between 0 and 1, got {p}"),
             Error::Curve(k) => write!(f, "must be a finite number of at least 0, got {k}"),
             Error::Peg(peg) => write!(f, "must be a finite number above 0, got {peg}"),
             Error::Weight(number) | Error::Severity(number) => {

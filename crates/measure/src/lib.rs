@@ -23,6 +23,11 @@
 //! | [`day_sets`] | the same for many entities at once, 16 bytes each |
 //! | [`activity`] | first, last and active days: the storable state |
 //! | [`lifecycle`] | new, returning, resurrecting, dormant |
+//! | [`exact_sum`] | sums of doubles that do not depend on order |
+//! | [`decay`] | values that fade with age |
+//! | [`auc`] | how well a score tells two classes apart |
+//! | [`quantile_sketch`] | quantiles within 0.4 %, storable |
+//! | [`uniq_sketch`] | distinct counts within 1 %, storable |
 //! | [`counters`] | running counts for rows that arrive in time order |
 //! | [`session`] | where sessions begin |
 //! | [`funnel`] | how deep into a sequence of steps events went |
@@ -34,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+pub mod auc;
 pub mod band;
 pub mod calendar;
 mod code;
@@ -41,12 +47,15 @@ pub mod counters;
 pub mod day_set;
 mod day_set_bytes;
 pub mod day_sets;
+pub mod decay;
 mod error;
+pub mod exact_sum;
 pub mod funnel;
 mod funnel_once;
 pub mod lifecycle;
 pub mod normalize;
 pub mod peg;
+pub mod quantile_sketch;
 pub mod retention;
 pub mod risk;
 pub mod rollup;
@@ -54,6 +63,8 @@ pub mod score;
 pub mod session;
 pub mod share;
 pub mod trend;
+pub mod uniq_sketch;
+mod wide;
 
 pub use activity::Activity;
 pub use band::{Band, Thresholds};
@@ -62,9 +73,12 @@ pub use counters::{ActiveDayCounter, SessionCounter};
 pub use day_set::DaySet;
 pub use day_sets::DaySets;
 pub use error::Error;
+pub use exact_sum::ExactSum;
 pub use funnel::{Funnel, FunnelEvent, FunnelModes};
 pub use lifecycle::Lifecycle;
 pub use normalize::Method;
 pub use peg::PegPopulation;
+pub use quantile_sketch::QuantileSketch;
 pub use score::Curve;
 pub use trend::Trend;
+pub use uniq_sketch::UniqSketch;

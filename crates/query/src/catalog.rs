@@ -1,17 +1,21 @@
-//! The catalogue of one statement: one schema with the tables over one snapshot.
+//! The catalogue of one statement: one schema with the tables over one snapshot, and
+//! `information_schema`.
 //!
 //! It cannot be changed: registering and dropping are refused by the traits' own defaults.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::error::DataFusionError;
 
 use crate::derived::DerivedTable;
+use crate::routines::{RoutineSchema, Routines};
 use crate::snapshot::StatementSnapshot;
 use crate::table::EventsTable;
 use crate::tables::TableName;
+use crate::views::Views;
 
 /// The name of the only catalogue.
 pub(crate) const CATALOG: &str = "vitalog";
@@ -22,13 +26,29 @@ pub(crate) const SCHEMA: &str = "public";
 #[derive(Clone, Debug)]
 pub(crate) struct StatementCatalog {
     snapshot: Arc<StatementSnapshot>,
+    routines: Arc<Routines>,
+    views: Arc<Views>,
 }
 
 impl StatementCatalog {
-    pub fn new(snapshot: &Arc<StatementSnapshot>) -> Self {
+    pub fn new(snapshot: &Arc<StatementSnapshot>, routines: &Arc<Routines>, views: Views) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
+            routines: Arc::clone(routines),
+            views: Arc::new(views),
         }
+    }
+
+    /// The same tables, and views that were planned.
+    pub fn with_views(&self, views: Views) -> Self {
+        Self {
+            views: Arc::new(views),
+            ..self.clone()
+        }
+    }
+
+    pub fn snapshot(&self) -> &Arc<StatementSnapshot> {
+        &self.snapshot
     }
 }
 
@@ -56,22 +76,31 @@ impl CatalogProvider for StatementCatalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == SCHEMA).then(|| Arc::new(self.clone()) as Arc<dyn SchemaProvider>)
+        match name {
+            SCHEMA => Some(Arc::new(self.clone())),
+            // It is no schema among others: DataFusion's listings add it themselves.
+            INFORMATION_SCHEMA => {
+                let catalogs = Arc::new(self.clone());
+                Some(Arc::new(RoutineSchema::new(catalogs, &self.routines)))
+            }
+            _ => None,
+        }
     }
 }
 
 #[async_trait]
 impl SchemaProvider for StatementCatalog {
     fn table_names(&self) -> Vec<String> {
-        TableName::ALL
-            .iter()
-            .map(|table| table.as_str().to_owned())
+        let tables = TableName::ALL.iter().map(|table| table.as_str());
+        tables
+            .chain(self.views.names())
+            .map(str::to_owned)
             .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         let Some(table) = TableName::of(name) else {
-            return Ok(None);
+            return Ok(self.views.table(name));
         };
         let snapshot = Arc::clone(&self.snapshot);
         Ok(Some(match table {
@@ -81,6 +110,6 @@ impl SchemaProvider for StatementCatalog {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        TableName::of(name).is_some()
+        TableName::of(name).is_some() || self.views.is_view(name)
     }
 }

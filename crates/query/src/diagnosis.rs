@@ -17,8 +17,10 @@ use vitalog_store::StoreError;
 
 use crate::engine::Access;
 use crate::error::{Position, QueryError, QueryErrorKind};
+use crate::relation::Relation;
 use crate::statement::{is_file_function, is_file_name};
 use crate::tables::TableName;
+use crate::views::BUILT_IN;
 
 /// The names that a statement may use beside its columns.
 #[derive(Debug)]
@@ -32,9 +34,11 @@ impl Vocabulary {
         let scalars = state.scalar_functions().keys();
         let aggregates = state.aggregate_functions().keys();
         let windows = state.window_functions().keys();
+        let table_functions = state.table_functions().keys().cloned();
+        let relations = Relation::ALL.map(|relation| relation.name().to_owned());
         Self {
             functions: scalars.chain(aggregates).chain(windows).cloned().collect(),
-            table_functions: state.table_functions().keys().cloned().collect(),
+            table_functions: table_functions.chain(relations).collect(),
         }
     }
 }
@@ -148,9 +152,16 @@ impl Diagnosis {
                 ..Found::invalid(message)
             };
         }
+        if Relation::of(name).is_some() {
+            return Found {
+                name: Some(name.to_owned()),
+                ..Found::invalid(format!("{name} is called with brackets, as in {name}()"))
+            };
+        }
         let tables = TableName::ALL.iter().map(|table| table.as_str());
+        let views = BUILT_IN.iter().map(|(view, _)| *view);
         Found {
-            suggestion: near(name, tables),
+            suggestion: near(name, tables.chain(views)),
             name: Some(name.to_owned()),
             ..Found::invalid(format!("there is no table {name}"))
         }
@@ -356,7 +367,7 @@ fn near_column(field: &Column, valid: &[Column]) -> Option<String> {
 }
 
 /// The name nearest to `name`, where one is near: at most a third of its letters differ.
-fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let wanted = name.to_lowercase();
     let limit = (wanted.chars().count() / 3).max(1);
     known

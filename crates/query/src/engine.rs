@@ -15,14 +15,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
-use vitalog_store::Store;
+use vitalog_store::{DefinitionKind, DefinitionReceipt, Store};
 
 use crate::config::QueryConfig;
 use crate::control::Control;
-use crate::describe::{self, FunctionDescription};
+use crate::describe::{self, FunctionDescription, RelationDescription};
 use crate::error::{QueryError, QueryErrorKind};
+use crate::model::Model;
+use crate::parameter::Parameter;
 use crate::plain::PlainTypes;
 use crate::session::{Planned, Session};
+use crate::snapshot::StatementSnapshot;
 use crate::stream::{Message, QueryStream, Running};
 use crate::tables::{self, TableDescription};
 
@@ -41,6 +44,21 @@ pub struct QueryRequest {
     pub as_of_seq: Option<i64>,
     /// What the statement may do.
     pub access: Access,
+    /// The values of `$1`, `$2`, …
+    pub parameters: Vec<Parameter>,
+}
+
+impl QueryRequest {
+    /// A statement that reads everything durable and has no placeholders.
+    #[must_use]
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            as_of_seq: None,
+            access: Access::ReadOnly,
+            parameters: Vec::new(),
+        }
+    }
 }
 
 /// What a statement may do. Neither changes the store.
@@ -111,11 +129,20 @@ impl QueryEngine {
     /// planned or is refused; [`QueryErrorKind::Limit`] for one that is too long or takes too
     /// long to plan.
     pub async fn query(&self, request: QueryRequest) -> Result<QueryStream, QueryError> {
+        self.query_with(request, None).await
+    }
+
+    /// As [`Self::query`], where `candidate` is seen as if it were applied.
+    pub(crate) async fn query_with(
+        &self,
+        request: QueryRequest,
+        candidate: Option<Arc<Model>>,
+    ) -> Result<QueryStream, QueryError> {
         let session = Arc::clone(&self.inner.session);
         let control = Arc::new(Control::start(session.config().deadline));
         let planning_control = Arc::clone(&control);
         let planning = self.spawn(&control, async move {
-            let planned = session.plan(&request, &planning_control).await?;
+            let planned = session.plan(&request, candidate, &planning_control).await?;
             let stream = planned.start()?;
             let plain = PlainTypes::of(&stream.schema());
             Ok((planned, stream, plain))
@@ -146,10 +173,52 @@ impl QueryEngine {
         tables::describe()
     }
 
-    /// Every function that SQL can call, with its documentation, ordered by name and kind.
+    /// Every function and relation that SQL can call, with its documentation, ordered by name and
+    /// kind.
     #[must_use]
     pub fn functions(&self) -> Vec<FunctionDescription> {
-        describe::functions(self.inner.session.template())
+        let session = &self.inner.session;
+        describe::functions(session.template(), session.relations())
+    }
+
+    /// Every relation that stands in `FROM` with named arguments, ordered by name.
+    #[must_use]
+    pub fn relations(&self) -> &[RelationDescription] {
+        self.inner.session.relations()
+    }
+
+    /// The session, and the newest snapshot as one statement sees it.
+    pub(crate) fn session_now(&self) -> Result<(Arc<Session>, Arc<StatementSnapshot>), QueryError> {
+        let session = Arc::clone(&self.inner.session);
+        let control = Arc::new(Control::start(session.config().deadline));
+        let snapshot = session.snapshot(&control)?;
+        Ok((session, snapshot))
+    }
+
+    /// Runs `work` on the engine's threads, within the deadline of a statement.
+    pub(crate) async fn run<T, Work>(&self, work: Work) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T, QueryError>> + Send + 'static,
+    {
+        let deadline = self.inner.session.config().deadline;
+        self.spawn(&Arc::new(Control::start(deadline)), work).await
+    }
+
+    /// Stores a definition: on a thread that may block, because the log is synced.
+    pub(crate) async fn define(
+        &self,
+        kind: DefinitionKind,
+        name: String,
+        text: Option<String>,
+    ) -> Result<DefinitionReceipt, QueryError> {
+        let session = Arc::clone(&self.inner.session);
+        let stored = self
+            .runtime()
+            .spawn_blocking(move || session.store().define(kind, &name, text.as_deref()));
+        let stored = stored.await;
+        let stored = stored.map_err(|error| QueryError::internal(error.to_string()))?;
+        Ok(stored?)
     }
 
     fn runtime(&self) -> &Runtime {

@@ -15,17 +15,24 @@ use datafusion::execution::{
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
 use vitalog_store::Store;
 
 use crate::catalog::{CATALOG, SCHEMA, StatementCatalog};
 use crate::config::QueryConfig;
 use crate::control::Control;
+use crate::describe::{self, RelationDescription};
 use crate::diagnosis::{Diagnosis, Vocabulary};
 use crate::engine::{Access, QueryRequest};
 use crate::error::{QueryError, QueryErrorKind};
+use crate::model::{Model, ModelCache};
+use crate::parameter;
+use crate::relation::{self, HealthPlanner};
+use crate::routines::Routines;
 use crate::snapshot::StatementSnapshot;
 use crate::statement;
 use crate::stop::AddStops;
+use crate::views::Views;
 
 /// Consumers that a message about exhausted memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
@@ -36,6 +43,9 @@ pub(crate) struct Session {
     config: QueryConfig,
     template: SessionState,
     vocabulary: Arc<Vocabulary>,
+    models: Arc<ModelCache>,
+    relations: Vec<RelationDescription>,
+    routines: Arc<Routines>,
 }
 
 impl Session {
@@ -52,15 +62,21 @@ impl Session {
                     .with_physical_optimizer_rule(Arc::new(AddStops))
                     .build();
                 register_functions(&mut state)?;
+                state.register_relation_planner(Arc::new(HealthPlanner))?;
                 Ok(state)
             })
             .map_err(|error| QueryError::internal(error.to_string()))?;
         let vocabulary = Arc::new(Vocabulary::of(&template));
+        let relations = describe::relations();
+        let routines = Arc::new(Routines::of(&template, &relations));
         Ok(Self {
             store,
             config,
             template,
             vocabulary,
+            models: Arc::default(),
+            relations,
+            routines,
         })
     }
 
@@ -72,10 +88,15 @@ impl Session {
         &self.template
     }
 
-    /// Takes a snapshot and plans `request` over it.
+    pub fn relations(&self) -> &[RelationDescription] {
+        &self.relations
+    }
+
+    /// Takes a snapshot and plans `request` over it, with `candidate` as if it were applied.
     pub async fn plan(
         &self,
         request: &QueryRequest,
+        candidate: Option<Arc<Model>>,
         control: &Arc<Control>,
     ) -> Result<Planned, QueryError> {
         let limit = self.config.sql_bytes_max;
@@ -84,12 +105,14 @@ impl Session {
             let message = format!("the statement has {found} bytes, at most {limit} are taken");
             return Err(QueryError::new(QueryErrorKind::Limit, message));
         }
-        let snapshot = StatementSnapshot::take(&self.store, request.as_of_seq, control)?;
-        let diagnosis = Diagnosis {
-            sql: request.sql.clone(),
-            access: request.access,
-            vocabulary: Arc::clone(&self.vocabulary),
-        };
+        let snapshot = StatementSnapshot::take(
+            &self.store,
+            request.as_of_seq,
+            control,
+            &self.models,
+            candidate,
+        )?;
+        let diagnosis = self.diagnosis(&request.sql, request.access);
         let planned = self.plan_over(request, &snapshot).await;
         let (plan, context) = planned.map_err(|error| diagnosis.diagnose(&error))?;
         Ok(Planned {
@@ -105,28 +128,74 @@ impl Session {
         request: &QueryRequest,
         snapshot: &Arc<StatementSnapshot>,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
-        // The context must live as long as the planning: file tables reach the session through it.
-        let (state, _context) = self.state_over(snapshot, request.access);
-        let statement = statement::parse(&state, &request.sql)?;
+        let statement = statement::parse(&self.template, &request.sql)?;
         statement::check_statement(&statement, request.access)?;
-        statement::check_files(&state, &statement, request.access)?;
+        statement::check_files(&self.template, &statement, request.access)?;
+        let state = self.state_over(snapshot);
+        let views = self.views_of(&statement, &state, snapshot).await?;
+        // The context must live as long as the planning: file tables reach the session through it.
+        let (state, _context) = self.with_views(state, snapshot, views, request.access);
         let logical = state.statement_to_plan(statement).await?;
+        let logical = parameter::bind(logical, &request.parameters)?;
+        let logical = relation::bind(logical, &state, snapshot)?;
         let logical: LogicalPlan = statement::check_plan(logical, request.access)?;
         let plan = state.create_physical_plan(&logical).await?;
         Ok((plan, state.task_ctx()))
     }
 
-    fn state_over(
+    /// The views that `statement` may name, those that it does name planned.
+    pub async fn views_of(
         &self,
+        statement: &Statement,
+        state: &SessionState,
         snapshot: &Arc<StatementSnapshot>,
-        access: Access,
-    ) -> (SessionState, Option<SessionContext>) {
+    ) -> Result<Views, DataFusionError> {
+        let mut views = Views::of(snapshot);
+        let catalog = StatementCatalog::new(snapshot, &self.routines, views.clone());
+        views.plan_for(statement, state, &catalog).await?;
+        Ok(views)
+    }
+
+    /// The newest snapshot of the store as one statement sees it.
+    pub fn snapshot(&self, control: &Arc<Control>) -> Result<Arc<StatementSnapshot>, QueryError> {
+        StatementSnapshot::take(&self.store, None, control, &self.models, None)
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What errors of `sql` mean.
+    pub fn diagnosis(&self, sql: &str, access: Access) -> Diagnosis {
+        Diagnosis {
+            sql: sql.to_owned(),
+            access,
+            vocabulary: Arc::clone(&self.vocabulary),
+        }
+    }
+
+    /// The session of one statement: its snapshot, its tables, and the instant that is now.
+    pub fn state_over(&self, snapshot: &Arc<StatementSnapshot>) -> SessionState {
         let mut state = self.template.clone();
         state
             .config_mut()
             .set_extension(Arc::clone(&snapshot.control));
-        state.register_catalog_list(Arc::new(StatementCatalog::new(snapshot)));
+        let catalog = StatementCatalog::new(snapshot, &self.routines, Views::default());
+        state.register_catalog_list(Arc::new(catalog));
         state.mark_start_execution();
+        state
+    }
+
+    /// `state` with views, and with files where they may be read: then through the context.
+    pub fn with_views(
+        &self,
+        mut state: SessionState,
+        snapshot: &Arc<StatementSnapshot>,
+        views: Views,
+        access: Access,
+    ) -> (SessionState, Option<SessionContext>) {
+        let catalog = StatementCatalog::new(snapshot, &self.routines, views);
+        state.register_catalog_list(Arc::new(catalog));
         match access {
             Access::ReadOnly => (state, None),
             Access::Local => {
@@ -143,7 +212,8 @@ fn session_config(config: &QueryConfig) -> SessionConfig {
         .with_target_partitions(config.partitions.max(1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
-        .with_information_schema(true);
+        // The statement's catalogue has an `information_schema` of its own.
+        .with_information_schema(false);
     let options = session.options_mut();
     options.execution.time_zone = Some("UTC".to_owned());
     options.sql_parser.collect_spans = true;

@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef};
 use vitalog_event::schema::timestamp_type;
 
+use crate::model::columns::{
+    HEALTH_FEATURES, HEALTH_MODELS, HEALTH_STEPS_CATALOGUE, HEALTH_WEIGHTS,
+};
 use crate::plain::plain_type;
 
 /// A table as catalogues show it.
@@ -37,16 +40,24 @@ pub(crate) enum TableName {
     Accounts,
     EventCatalog,
     Events,
+    HealthFeatures,
+    HealthModels,
+    HealthStepsCatalogue,
+    HealthWeights,
     Memberships,
     Users,
 }
 
 impl TableName {
     /// All tables, by name.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Accounts,
         Self::EventCatalog,
         Self::Events,
+        Self::HealthFeatures,
+        Self::HealthModels,
+        Self::HealthStepsCatalogue,
+        Self::HealthWeights,
         Self::Memberships,
         Self::Users,
     ];
@@ -56,6 +67,10 @@ impl TableName {
             Self::Accounts => "accounts",
             Self::EventCatalog => "event_catalog",
             Self::Events => "events",
+            Self::HealthFeatures => "health_features",
+            Self::HealthModels => "health_models",
+            Self::HealthStepsCatalogue => "health_steps_catalogue",
+            Self::HealthWeights => "health_weights",
             Self::Memberships => "memberships",
             Self::Users => "users",
         }
@@ -88,6 +103,14 @@ impl TableName {
             }
             Self::EventCatalog => "One row an event name.",
             Self::Events => "One row an event.",
+            Self::HealthFeatures => "One row a feature of a version of a health model.",
+            Self::HealthModels => {
+                "One row a version of a health model. Those with is_current are in force."
+            }
+            Self::HealthStepsCatalogue => {
+                "One row an onboarding step of a version of a health model."
+            }
+            Self::HealthWeights => "One row an event of a weight of a version of a health model.",
             Self::Memberships => {
                 "One row an (account, user) pair that events name together. Those with removed_at \
                  IS NULL are members now."
@@ -105,35 +128,43 @@ impl TableName {
             Self::Accounts => ACCOUNTS,
             Self::EventCatalog => EVENT_CATALOG,
             Self::Events => EVENTS,
+            Self::HealthFeatures => HEALTH_FEATURES,
+            Self::HealthModels => HEALTH_MODELS,
+            Self::HealthStepsCatalogue => HEALTH_STEPS_CATALOGUE,
+            Self::HealthWeights => HEALTH_WEIGHTS,
             Self::Memberships => MEMBERSHIPS,
             Self::Users => USERS,
         }
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
     Text,
     Texts,
     Time,
     Integer,
     Double,
+    Boolean,
+    Interval,
 }
 
 impl Kind {
-    fn data_type(self) -> DataType {
+    pub fn data_type(self) -> DataType {
         match self {
             Self::Text => DataType::Utf8,
             Self::Texts => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, false))),
             Self::Time => timestamp_type(),
             Self::Integer => DataType::Int64,
             Self::Double => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         }
     }
 }
 
 /// Name, type, whether it may be NULL, meaning.
-type Column = (&'static str, Kind, bool, &'static str);
+pub(crate) type Column = (&'static str, Kind, bool, &'static str);
 
 const EVENTS: &[Column] = &[
     (

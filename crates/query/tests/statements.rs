@@ -19,6 +19,7 @@ use support::{
 fn as_of(sql: &str, seq: i64) -> QueryRequest {
     QueryRequest {
         as_of_seq: Some(seq),
+        parameters: Vec::new(),
         ..request(sql)
     }
 }
@@ -424,6 +425,10 @@ fn tables_and_functions_are_described() {
             "accounts",
             "event_catalog",
             "events",
+            "health_features",
+            "health_models",
+            "health_steps_catalogue",
+            "health_weights",
             "memberships",
             "users"
         ]

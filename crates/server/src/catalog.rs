@@ -6,7 +6,6 @@ use vitalog_wire::vitalog::v1;
 use vitalog_wire::vitalog::v1::catalog_service_server::CatalogService;
 
 use crate::fault::{Fault, Reason};
-use crate::nearest::nearest;
 
 /// Describes what there is to ask.
 #[derive(Debug)]
@@ -62,14 +61,8 @@ impl CatalogService for Catalog {
 }
 
 fn table_not_found(name: &str, tables: &[TableDescription]) -> Fault {
-    let near = nearest(name, tables.iter().map(|table| table.name.as_str()));
-    let advice = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-    let message = format!("there is no table {name:?}{advice}");
-    let fault = Fault::of_field(Reason::TableNotFound, "name", message);
-    match near {
-        Some(near) => fault.with_fact("suggestion", &near),
-        None => fault,
-    }
+    let known = tables.iter().map(|table| table.name.as_str());
+    Fault::not_found(Reason::TableNotFound, ("name", "table", name), known)
 }
 
 fn table_of(table: &TableDescription) -> v1::Table {

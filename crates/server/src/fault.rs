@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-use vitalog_query::{QueryError, QueryErrorKind};
+use vitalog_query::{ModelError, ModelFault, QueryError, QueryErrorKind};
 use vitalog_store::{StoreError, StoreErrorKind};
 
-use crate::limits::ERROR_MESSAGE_BYTES_MAX;
+use crate::limits::{ERROR_MESSAGE_BYTES_MAX, VIOLATION_BYTES_MAX};
+use crate::nearest::nearest;
 
 /// The domain of every reason.
 pub const ERROR_DOMAIN: &str = "vitalog.dev";
@@ -33,12 +34,24 @@ pub enum Reason {
     InvalidSql,
     /// `as_of_seq` lies past the last durable event.
     SeqPastEnd,
+    /// The text of a health model is wrong; `BadRequest` has its faults.
+    ModelInvalid,
+    /// A token was not made by this server for this request.
+    InvalidToken,
     /// There is no such table.
     TableNotFound,
+    /// There is no such health model, or not this version of it.
+    ModelNotFound,
+    /// There is no such named view, or not this version of it.
+    ViewNotFound,
+    /// The picture has no such account, user or member.
+    EntityNotFound,
     /// The request is larger than its limit.
     RequestTooLarge,
     /// One row of an answer is larger than a message may be.
     RowTooLarge,
+    /// The scores are too many to be kept as a picture.
+    PictureTooLarge,
     /// The statement needed more memory or time than it may have.
     QueryLimit,
     /// The disk is full; nothing was appended.
@@ -61,16 +74,22 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::MalformedMessage,
         Self::InvalidArrow,
         Self::UnknownColumn,
         Self::InvalidSql,
+        Self::ModelInvalid,
+        Self::InvalidToken,
         Self::SeqPastEnd,
         Self::TableNotFound,
+        Self::ModelNotFound,
+        Self::ViewNotFound,
+        Self::EntityNotFound,
         Self::RequestTooLarge,
         Self::RowTooLarge,
+        Self::PictureTooLarge,
         Self::QueryLimit,
         Self::DiskFull,
         Self::Busy,
@@ -92,9 +111,15 @@ impl Reason {
             Self::UnknownColumn => "UNKNOWN_COLUMN",
             Self::InvalidSql => "INVALID_SQL",
             Self::SeqPastEnd => "SEQ_PAST_END",
+            Self::ModelInvalid => "MODEL_INVALID",
+            Self::InvalidToken => "INVALID_TOKEN",
             Self::TableNotFound => "TABLE_NOT_FOUND",
+            Self::ModelNotFound => "MODEL_NOT_FOUND",
+            Self::ViewNotFound => "VIEW_NOT_FOUND",
+            Self::EntityNotFound => "ENTITY_NOT_FOUND",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
             Self::RowTooLarge => "ROW_TOO_LARGE",
+            Self::PictureTooLarge => "PICTURE_TOO_LARGE",
             Self::QueryLimit => "QUERY_LIMIT",
             Self::DiskFull => "DISK_FULL",
             Self::Busy => "BUSY",
@@ -115,11 +140,17 @@ impl Reason {
             | Self::MalformedMessage
             | Self::InvalidArrow
             | Self::UnknownColumn
-            | Self::InvalidSql => Code::InvalidArgument,
+            | Self::InvalidSql
+            | Self::ModelInvalid
+            | Self::InvalidToken => Code::InvalidArgument,
             Self::SeqPastEnd => Code::OutOfRange,
-            Self::TableNotFound => Code::NotFound,
+            Self::TableNotFound
+            | Self::ModelNotFound
+            | Self::ViewNotFound
+            | Self::EntityNotFound => Code::NotFound,
             Self::RequestTooLarge
             | Self::RowTooLarge
+            | Self::PictureTooLarge
             | Self::QueryLimit
             | Self::DiskFull
             | Self::Busy => Code::ResourceExhausted,
@@ -150,7 +181,8 @@ impl Reason {
 pub(crate) struct Fault {
     pub reason: Reason,
     message: String,
-    violation: Option<(String, String)>,
+    /// Fields at fault, each with what is wrong.
+    violations: Vec<(String, String)>,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -159,7 +191,7 @@ impl Fault {
         Self {
             reason,
             message: message.into(),
-            violation: None,
+            violations: Vec::new(),
             facts: Vec::new(),
         }
     }
@@ -167,9 +199,9 @@ impl Fault {
     /// A fault of one field of the request.
     pub fn of_field(reason: Reason, field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        let violation = Some((field.to_owned(), message.clone()));
+        let violations = vec![(field.to_owned(), message.clone())];
         Self {
-            violation,
+            violations,
             ..Self::new(reason, format!("{field}: {message}"))
         }
     }
@@ -178,6 +210,34 @@ impl Fault {
     pub fn with_fact(mut self, key: &'static str, value: &impl ToString) -> Self {
         self.facts.push((key, value.to_string()));
         self
+    }
+
+    /// A name that is not there, with the nearest of those that are.
+    pub fn not_found<'a>(
+        reason: Reason,
+        (field, what, name): (&str, &str, &str),
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let near = nearest(name, known);
+        let advice = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        let fault = Self::of_field(
+            reason,
+            field,
+            format!("there is no {what} {name:?}{advice}"),
+        );
+        match near {
+            Some(near) => fault.with_fact("suggestion", &near),
+            None => fault,
+        }
+    }
+
+    /// A statement of the server's own that failed: its text means nothing to the caller.
+    pub fn of_own_statement(error: &QueryError) -> Self {
+        let reason = match reason_of(error) {
+            Reason::InvalidSql => Reason::InvalidRequest,
+            reason => reason,
+        };
+        Self::new(reason, error.message.clone())
     }
 
     pub fn shutting_down() -> Self {
@@ -208,7 +268,7 @@ impl From<Fault> for Status {
         let Fault {
             reason,
             message,
-            violation,
+            violations,
             facts,
         } = fault;
         if matches!(reason, Reason::Internal | Reason::DataDamaged) {
@@ -220,7 +280,7 @@ impl From<Fault> for Status {
             .collect();
         let mut details = ErrorDetails::new();
         details.set_error_info(reason.as_str(), ERROR_DOMAIN, facts);
-        if let Some((field, description)) = violation {
+        for (field, description) in violations {
             details.add_bad_request_violation(field, shortened(description));
         }
         if let Some(delay) = reason.retry_after() {
@@ -255,22 +315,26 @@ impl From<StoreError> for Fault {
     }
 }
 
+fn reason_of(error: &QueryError) -> Reason {
+    match error.kind() {
+        QueryErrorKind::Invalid => Reason::InvalidSql,
+        QueryErrorKind::Limit => Reason::QueryLimit,
+        QueryErrorKind::Unavailable => Reason::StoreUnavailable,
+        QueryErrorKind::Closed => Reason::ShuttingDown,
+        QueryErrorKind::Data => Reason::DataDamaged,
+        QueryErrorKind::Internal => Reason::Internal,
+    }
+}
+
 impl From<QueryError> for Fault {
     fn from(error: QueryError) -> Self {
-        let reason = match error.kind() {
-            QueryErrorKind::Invalid => Reason::InvalidSql,
-            QueryErrorKind::Limit => Reason::QueryLimit,
-            QueryErrorKind::Unavailable => Reason::StoreUnavailable,
-            QueryErrorKind::Closed => Reason::ShuttingDown,
-            QueryErrorKind::Data => Reason::DataDamaged,
-            QueryErrorKind::Internal => Reason::Internal,
-        };
+        let reason = reason_of(&error);
         let mut fault = Self::new(reason, error.to_string());
         if reason == Reason::InvalidSql {
             let place = error.position.map_or_else(String::new, |position| {
                 format!("line {}, column {}: ", position.line, position.column)
             });
-            fault.violation = Some(("sql".to_owned(), format!("{place}{}", error.message)));
+            fault.violations = vec![("sql".to_owned(), format!("{place}{}", error.message))];
         }
         if let Some(position) = error.position {
             fault = fault
@@ -281,6 +345,45 @@ impl From<QueryError> for Fault {
             fault = fault.with_fact("suggestion", &suggestion);
         }
         fault
+    }
+}
+
+impl From<ModelError> for Fault {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Faults(faults) => Self::of_model(&faults),
+            ModelError::Query(error) => error.into(),
+        }
+    }
+}
+
+impl Fault {
+    /// A wrong model, with as many of its faults as may travel.
+    fn of_model(faults: &[ModelFault]) -> Self {
+        let first = faults.first().map_or_else(String::new, said);
+        let message = match faults.len() {
+            1 => format!("the model is wrong: {first}"),
+            count => format!("the model has {count} faults, the first: {first}"),
+        };
+        let mut fault = Self::new(Reason::ModelInvalid, message).with_fact("faults", &faults.len());
+        let mut bytes = 0;
+        for one in faults {
+            let description = shortened(said(one));
+            bytes += description.len();
+            if bytes > VIOLATION_BYTES_MAX {
+                break;
+            }
+            fault.violations.push(("toml".to_owned(), description));
+        }
+        fault
+    }
+}
+
+/// A fault of a model as a sentence with its line.
+fn said(fault: &ModelFault) -> String {
+    match fault.line {
+        0 => fault.message.clone(),
+        line => format!("line {line}: {}", fault.message),
     }
 }
 
@@ -357,6 +460,32 @@ mod tests {
         for (error, reason) in cases {
             assert_eq!(Fault::from(error).reason, reason);
         }
+    }
+
+    #[test]
+    fn a_wrong_model_names_its_faults_and_how_many_there_are() {
+        let faults = (0..500)
+            .map(|line| ModelFault {
+                line,
+                message: format!("no event {}", "x".repeat(60)),
+            })
+            .collect();
+        let status = Status::from(Fault::from(ModelError::Faults(faults)));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains("500 faults"));
+        let details = status.get_error_details();
+        assert_eq!(
+            details.error_info().expect("an ErrorInfo").metadata["faults"],
+            "500"
+        );
+        let violations = &details
+            .bad_request()
+            .expect("a BadRequest")
+            .field_violations;
+        assert!(violations[0].description.starts_with("no event"));
+        assert!(violations[1].description.starts_with("line 1: no event"));
+        assert!(violations.iter().all(|one| one.field == "toml"));
+        assert!(status.details().len() < 2 * VIOLATION_BYTES_MAX);
     }
 
     #[test]

@@ -13,17 +13,25 @@
 mod admission;
 mod append;
 mod catalog;
+mod columns;
 mod config;
 mod events;
 mod fault;
 mod gate;
+mod health;
+mod instant;
 pub mod limits;
 mod listener;
+mod listing;
+mod models;
 mod nearest;
 mod outbox;
 mod query;
 mod read;
 mod server;
+mod token;
+mod views;
+mod words;
 
 pub use config::ServerConfig;
 pub use fault::{ERROR_DOMAIN, Reason};

@@ -21,7 +21,10 @@ use vitalog_query::QueryEngine;
 use vitalog_store::Store;
 use vitalog_wire::FILE_DESCRIPTOR_SET;
 use vitalog_wire::vitalog::v1::catalog_service_server::CatalogServiceServer;
+use vitalog_wire::vitalog::v1::health_service_server::HealthServiceServer;
+use vitalog_wire::vitalog::v1::model_service_server::ModelServiceServer;
 use vitalog_wire::vitalog::v1::query_service_server::QueryServiceServer;
+use vitalog_wire::vitalog::v1::view_service_server::ViewServiceServer;
 
 use crate::admission::{Admission, Admitted};
 use crate::append::Appender;
@@ -30,20 +33,37 @@ use crate::config::ServerConfig;
 use crate::events::{EventEndpoint, Events};
 use crate::fault::Reason;
 use crate::gate::Gate;
+use crate::health::Health;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, RECEIVE_BYTES_MAX,
     STREAM_WINDOW_BYTES,
 };
 use crate::listener::connections;
+use crate::models::Models;
 use crate::query::Queries;
 use crate::read::LogReader;
+use crate::views::Views;
+
+/// What every generated service is told: they have these methods in common and no trait.
+macro_rules! configured {
+    ($service:expr) => {
+        $service
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Zstd)
+            .max_decoding_message_size(RECEIVE_BYTES_MAX)
+    };
+}
 
 /// The services whose health is reported, and the empty name, which stands for the server.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 7] = [
     "",
     "vitalog.v1.CatalogService",
     "vitalog.v1.EventService",
+    "vitalog.v1.HealthService",
+    "vitalog.v1.ModelService",
     "vitalog.v1.QueryService",
+    "vitalog.v1.ViewService",
 ];
 
 /// How long connections may take to close when no call is under way on them.
@@ -187,6 +207,8 @@ impl Server {
         let broken = |error: tonic_reflection::server::Error| {
             ServerError::Transport(format!("reflection: {error}"))
         };
+        // Statements, pictures and checks take their turns together.
+        let turns = Arc::new(Semaphore::new(self.config.queries_max));
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -194,7 +216,10 @@ impl Server {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .add_service(self.event_service())
-            .add_service(self.query_service())
+            .add_service(self.query_service(&turns))
+            .add_service(self.health_service(&turns))
+            .add_service(self.model_service(&turns))
+            .add_service(self.view_service())
             .add_service(self.catalog_service())
             .add_service(reflected().build_v1().map_err(broken)?)
             .add_service(reflected().build_v1alpha().map_err(broken)?);
@@ -224,32 +249,43 @@ impl Server {
         }
     }
 
-    fn query_service(&self) -> Admitted<QueryServiceServer<Queries>> {
-        let inner = QueryServiceServer::new(Queries {
+    fn query_service(&self, turns: &Arc<Semaphore>) -> Admitted<QueryServiceServer<Queries>> {
+        self.admitted(configured!(QueryServiceServer::new(Queries {
             store: Arc::clone(&self.store),
             engine: self.engine.clone(),
             gate: self.gate.clone(),
-            turns: Arc::new(Semaphore::new(self.config.queries_max)),
+            turns: Arc::clone(turns),
             queue_wait: self.config.queue_wait,
-        })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(RECEIVE_BYTES_MAX);
-        Admitted {
-            inner,
-            admission: self.admission(None, Reason::DeadlineExceeded),
-        }
+        })))
+    }
+
+    fn health_service(&self, turns: &Arc<Semaphore>) -> Admitted<HealthServiceServer<Health>> {
+        let sources = (Arc::clone(&self.store), self.engine.clone());
+        let (gate, turns) = (self.gate.clone(), Arc::clone(turns));
+        let health = Health::new(sources, gate, turns, self.config.queue_wait);
+        self.admitted(configured!(HealthServiceServer::new(health)))
+    }
+
+    fn model_service(&self, turns: &Arc<Semaphore>) -> Admitted<ModelServiceServer<Models>> {
+        self.admitted(configured!(ModelServiceServer::new(Models {
+            engine: self.engine.clone(),
+            turns: Arc::clone(turns),
+            queue_wait: self.config.queue_wait,
+        })))
+    }
+
+    fn view_service(&self) -> Admitted<ViewServiceServer<Views>> {
+        let engine = self.engine.clone();
+        self.admitted(configured!(ViewServiceServer::new(Views { engine })))
     }
 
     fn catalog_service(&self) -> Admitted<CatalogServiceServer<Catalog>> {
-        let inner = CatalogServiceServer::new(Catalog {
-            engine: self.engine.clone(),
-        })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(RECEIVE_BYTES_MAX);
+        let engine = self.engine.clone();
+        self.admitted(configured!(CatalogServiceServer::new(Catalog { engine })))
+    }
+
+    /// A service whose calls may be repeated: one that was given up has done no harm.
+    fn admitted<S>(&self, inner: S) -> Admitted<S> {
         Admitted {
             inner,
             admission: self.admission(None, Reason::DeadlineExceeded),

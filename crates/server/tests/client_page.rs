@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::io::Cursor;
 use std::time::Duration;
@@ -20,10 +20,12 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use vitalog_server::{Reason, ServerConfig, limits};
 use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
+use vitalog_wire::vitalog::v1::get_scores_request::ChangedSince;
+use vitalog_wire::vitalog::v1::health_service_client::HealthServiceClient;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
 use vitalog_wire::vitalog::v1::{
-    AppendRequest, AppendResponse, QueryRequest, ReadRequest, StoredEvent,
+    AppendRequest, AppendResponse, GetScoresRequest, QueryRequest, ReadRequest, Score, StoredEvent,
 };
 
 const PAGE: &str = include_str!("../../../docs/clients/grpc.md");
@@ -86,7 +88,7 @@ async fn query(
 ) -> Result<Vec<RecordBatch>, Box<dyn Error>> {
     let request = QueryRequest {
         sql: sql.to_owned(),
-        as_of_seq: None,
+        ..QueryRequest::default()
     };
     let mut stream = client.query(request).await?.into_inner();
     let (mut arrow, mut statistics) = (Vec::new(), None);
@@ -100,6 +102,36 @@ async fn query(
     statistics.ok_or("the answer is incomplete")?;
     let batches = StreamReader::try_new(Cursor::new(arrow), None)?;
     Ok(batches.collect::<Result<_, _>>()?)
+}
+
+/// Brings a copy of all accounts' scores up to date. `token` is what the last call returned, and
+/// belongs with the copy; without one the copy is made anew.
+async fn update(
+    client: &mut HealthServiceClient<Channel>,
+    copy: &mut HashMap<String, Score>,
+    token: Option<String>,
+) -> Result<Option<String>, Status> {
+    if token.is_none() {
+        copy.clear();
+    }
+    let mut request = GetScoresRequest {
+        changed_since: token.map(ChangedSince::ChangedSinceToken),
+        page_size: 1_000,
+        ..GetScoresRequest::default()
+    };
+    loop {
+        let page = client.get_scores(request.clone()).await?.into_inner();
+        for score in page.scores {
+            copy.insert(score.account_id().to_owned(), score);
+        }
+        for entity in page.removed {
+            copy.remove(entity.account_id());
+        }
+        if page.next_page_token.is_empty() {
+            return Ok(page.picture.map(|picture| picture.token));
+        }
+        request.page_token = page.next_page_token;
+    }
 }
 // The example ends here.
 
@@ -131,6 +163,13 @@ async fn the_example_works() {
             .await
             .is_err()
     );
+    let (mut health, mut copy) = (server.health().await, HashMap::new());
+    let token = update(&mut health, &mut copy, None).await.unwrap();
+    assert_eq!(copy.len(), 4);
+    let before = copy.clone();
+    let token = update(&mut health, &mut copy, token).await.unwrap();
+    assert!(token.is_some());
+    assert_eq!(copy, before, "one picture serves both");
 }
 
 #[test]
@@ -171,6 +210,14 @@ fn the_table_of_errors_is_that_of_the_code() {
     }
 }
 
+/// A number as people write it.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(|group| str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
+}
+
 #[test]
 fn the_limits_are_those_of_the_code() {
     let config = ServerConfig::default();
@@ -187,6 +234,47 @@ fn the_limits_are_those_of_the_code() {
             "| one message of a stream | ",
             format!("{} MiB", limits::MESSAGE_BYTES_MAX >> 20),
         ),
+        (
+            "| values of one statement's placeholders | ",
+            thousands(limits::PARAMETERS_MAX),
+        ),
+        (
+            "| one health model | ",
+            format!("{} MiB", limits::MODEL_BYTES_MAX >> 20),
+        ),
+        ("| one page of scores, models or views | ", {
+            let (rows, default) = (limits::PAGE_ROWS_MAX, limits::PAGE_ROWS_DEFAULT);
+            let bytes = limits::PAGE_BYTES >> 20;
+            let rows = thousands(rows);
+            format!("{rows} rows, {default} by default; closed at {bytes} MiB")
+        }),
+        ("| one list of a check or an explanation | ", {
+            let rows = thousands(limits::LIST_ROWS_MAX);
+            let default = thousands(limits::LIST_ROWS_DEFAULT);
+            format!("{rows} rows, {default} by default")
+        }),
+        (
+            "| values of one filter of scores | ",
+            limits::FILTER_VALUES_MAX.to_string(),
+        ),
+        ("| one picture | ", {
+            let rows = thousands(limits::PICTURE_ROWS_MAX);
+            let bytes = limits::PICTURE_BYTES_MAX >> 20;
+            format!("{rows} entities, {bytes} MiB")
+        }),
+        ("| pictures kept | ", {
+            let (count, bytes) = (limits::PICTURES_MAX, limits::PICTURES_BYTES_MAX >> 20);
+            let minutes = limits::PICTURE_IDLE_MAX.as_secs() / 60;
+            format!("{count}, together {bytes} MiB, each until {minutes} minutes")
+        }),
+        (
+            "| pictures computed at once | ",
+            limits::PICTURES_COMPUTED_MAX.to_string(),
+        ),
+        ("  its age; ", {
+            let default = limits::STALENESS_DEFAULT.as_secs();
+            format!("{default} s where a request says nothing")
+        }),
         (
             "| `request_id` | ",
             format!("{} bytes", limits::REQUEST_ID_BYTES_MAX),

@@ -15,9 +15,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
+use vitalog_wire::vitalog::v1::value::Kind;
 use vitalog_wire::vitalog::v1::{
     Event, FunctionKind, GetTableRequest, ListFunctionsRequest, ListTablesRequest, QueryRequest,
-    QueryStatistics,
+    QueryStatistics, Value,
 };
 
 struct Answer {
@@ -61,7 +62,7 @@ async fn ask(
 fn sql(sql: &str) -> QueryRequest {
     QueryRequest {
         sql: sql.to_owned(),
-        as_of_seq: None,
+        ..QueryRequest::default()
     }
 }
 
@@ -162,6 +163,83 @@ async fn a_large_answer_comes_in_small_messages() {
     );
 }
 
+fn bound(text: &str, values: Vec<Kind>) -> QueryRequest {
+    let values = values.into_iter().map(|kind| Value { kind: Some(kind) });
+    QueryRequest {
+        parameters: values.collect(),
+        ..sql(text)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn placeholders_take_values_of_every_type() {
+    let server = TestServer::start().await;
+    let mut queries = server.queries().await;
+    let time = prost_types::Timestamp {
+        seconds: support::START_SECONDS,
+        nanos: 5_000,
+    };
+    let day = i32::try_from(support::START_SECONDS / 86_400).unwrap();
+    for (condition, value) in [
+        ("$1 + 1 = 3", Kind::IntegerValue(2)),
+        ("$1", Kind::BooleanValue(true)),
+        ("$1 / 2 = 0.25", Kind::DoubleValue(0.5)),
+        (
+            "upper($1) = 'IT''S É'",
+            Kind::StringValue("it's é".to_owned()),
+        ),
+        (
+            "$1 = TIMESTAMP '2025-03-01T00:00:00.000005Z'",
+            Kind::TimestampValue(time),
+        ),
+        ("$1 = DATE '2025-03-01'", Kind::DateValue(day)),
+        ("coalesce($1, 7) = 7", Kind::NullValue(0)),
+    ] {
+        let text = format!("SELECT count(*) FROM (SELECT 1) WHERE {condition}");
+        let answer = ask(&mut queries, bound(&text, vec![value])).await.unwrap();
+        let counts = answer.batches[0].column(0).as_primitive::<Int64Type>();
+        assert_eq!(counts.value(0), 1, "{condition}");
+    }
+    let several = bound(
+        "SELECT count(*) FROM (SELECT 1) WHERE $2 > $1",
+        vec![Kind::IntegerValue(1), Kind::IntegerValue(2)],
+    );
+    let answer = ask(&mut queries, several).await.unwrap();
+    let counts = answer.batches[0].column(0).as_primitive::<Int64Type>();
+    assert_eq!(counts.value(0), 1, "in the order of their numbers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_do_not_fit_their_placeholders_are_refused() {
+    let server = TestServer::start().await;
+    let mut queries = server.queries().await;
+    let one = || vec![Kind::IntegerValue(1)];
+    for request in [
+        bound("SELECT $1", vec![]),
+        bound("SELECT $1 + $2", one()),
+        bound("SELECT 1", one()),
+        bound(
+            "SELECT * FROM events WHERE seq = $1",
+            vec![Kind::StringValue("soon".to_owned())],
+        ),
+    ] {
+        let text = request.sql.clone();
+        let status = ask(&mut queries, request).await.err().unwrap();
+        let expected = (Code::InvalidArgument, "INVALID_SQL".to_owned());
+        assert_eq!(cause(&status), expected, "{text}: {}", status.message());
+    }
+    let request = QueryRequest {
+        parameters: vec![Value::default()],
+        ..sql("SELECT $1")
+    };
+    let status = ask(&mut queries, request).await.err().unwrap();
+    assert_eq!(
+        cause(&status),
+        (Code::InvalidArgument, "INVALID_REQUEST".to_owned())
+    );
+    assert_eq!(field_of(&status), "parameters[0]");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_statement_has_its_place() {
     let server = TestServer::start().await;
@@ -257,6 +335,10 @@ async fn the_catalog_describes_tables_and_functions() {
             "accounts",
             "event_catalog",
             "events",
+            "health_features",
+            "health_models",
+            "health_steps_catalogue",
+            "health_weights",
             "memberships",
             "users"
         ]

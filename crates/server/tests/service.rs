@@ -14,10 +14,13 @@ use vitalog_server::ServerConfig;
 use vitalog_store::StoreConfig;
 use vitalog_wire::vitalog::v1::ReadRequest;
 
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 6] = [
     "vitalog.v1.CatalogService",
     "vitalog.v1.EventService",
+    "vitalog.v1.HealthService",
+    "vitalog.v1.ModelService",
     "vitalog.v1.QueryService",
+    "vitalog.v1.ViewService",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

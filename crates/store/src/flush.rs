@@ -154,8 +154,8 @@ impl FlushJob {
     }
 }
 
-/// A number above that of every manifest and of every file that one may name. A flush that failed may have
-/// left its files, its manifest even, so its number is never taken again.
+/// A number above that of every manifest and of every file that one may name. A flush that failed
+/// may have left its files, its manifest even, so its number is never taken again.
 fn unused_number(directory: &dyn Directory, in_force: u64) -> Result<u64> {
     let mut highest = in_force;
     for folder in NAMED_FOLDERS.into_iter().chain([crate::manifest::FOLDER]) {

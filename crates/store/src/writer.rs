@@ -1,8 +1,8 @@
 //! The one writer: takes batches from a bounded channel, makes a commit group of what waits,
 //! writes and syncs it once, publishes the new snapshot, then answers everyone in the group.
 //!
-//! It owns the log, the memtable, the ids of recent events, the definitions and the next `seq`. Nothing is visible
-//! before it is durable. After a failed write nothing is written until a restart.
+//! It owns the log, the memtable, the ids of recent events, the definitions and the next `seq`.
+//! Nothing is visible before it is durable. After a failed write nothing is written until a restart.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -43,7 +43,15 @@ mod tests {
             .flat_map(|file| &file.service)
             .map(ServiceDescriptorProto::name)
             .collect();
-        assert_eq!(services, ["CatalogService", "EventService", "QueryService"]);
+        let expected = [
+            "CatalogService",
+            "EventService",
+            "HealthService",
+            "ModelService",
+            "QueryService",
+            "ViewService",
+        ];
+        assert_eq!(services, expected);
     }
 
     /// A comment belongs to a path of field numbers: 4 messages, 5 enums, 6 services of a file,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use vitalog_disk::RealDirectory;
 use vitalog_event::{DAY_US, EventBatchBuilder, EventDraft, parse_timestamp_us};
 use vitalog_query::entity::{Entity, active_days, sessions};
-use vitalog_query::{Access, QueryConfig, QueryEngine, QueryRequest};
+use vitalog_query::{QueryConfig, QueryEngine, QueryRequest};
 use vitalog_store::{Domain, RowFilter, Store, StoreConfig, SystemClock};
 use vitalog_tests::{Vitalog, python, shared_data, skip};
 
@@ -333,11 +333,7 @@ fn compare_on(store: &Store, engine: &QueryEngine) {
 }
 
 fn collect(engine: &QueryEngine, sql: &str) -> Vec<RecordBatch> {
-    let request = QueryRequest {
-        sql: sql.to_owned(),
-        as_of_seq: None,
-        access: Access::ReadOnly,
-    };
+    let request = QueryRequest::new(sql);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

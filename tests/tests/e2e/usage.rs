@@ -26,6 +26,9 @@ fn wrong_usage_ends_with_2() {
             "grpc://HOST:PORT",
         ),
         (vec!["serve", "--grpc", "nowhere"], "nowhere"),
+        (vec!["model", "aply", &file], "apply"),
+        (vec!["view", "apply"], "FILE.sql"),
+        (vec!["health", "--limit", "few"], "few"),
         (vec![], "Usage"),
     ] {
         assert_failed(&vitalog.run(&arguments), 2, &[word]);
@@ -37,7 +40,16 @@ fn wrong_usage_ends_with_2() {
 fn what_cannot_be_done_ends_with_1_and_says_what_to_do() {
     let place = Place::new();
     let vitalog = place.vitalog();
-    for command in [vec!["sql", "-c", "SELECT 1"], vec!["stats"], vec!["verify"]] {
+    let model = place.write("model.toml", "name = \"default\"\n");
+    for command in [
+        vec!["sql", "-c", "SELECT 1"],
+        vec!["stats"],
+        vec!["verify"],
+        vec!["health"],
+        vec!["model", "list"],
+        vec!["model", "apply", &model],
+        vec!["view", "list"],
+    ] {
         let outcome = vitalog.run(&command);
         assert_failed(
             &outcome,
@@ -94,7 +106,16 @@ fn a_store_that_is_served_and_still_empty_is_in_use() {
     let vitalog = place.vitalog();
     let mut serving = vitalog.serve();
     serving.address();
-    for command in [vec!["sql", "-c", "SELECT 1"], vec!["stats"], vec!["verify"]] {
+    let model = place.write("model.toml", "name = \"default\"\n");
+    for command in [
+        vec!["sql", "-c", "SELECT 1"],
+        vec!["stats"],
+        vec!["verify"],
+        vec!["health"],
+        vec!["model", "list"],
+        vec!["model", "apply", &model],
+        vec!["view", "list"],
+    ] {
         assert_failed(&vitalog.run(&command), 1, &["in use", "--url grpc://"]);
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the way from a name to its number. Invariant: numbers follow the names' byte order, so two
 //! catalogues of the same names, however written, give the same numbers.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion_common::{Result, exec_err, plan_err};
 
@@ -12,12 +12,17 @@ pub(crate) const NAMES_MAX: usize = 4096;
 /// The number of what is not in the catalogue.
 pub(crate) const ABSENT: u32 = u32::MAX;
 
+/// Spreads bits upwards when multiplied by.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Sorted distinct names with a small open-addressed table over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Catalogue {
     names: Vec<String>,
-    /// Numbers by hash, at most half full; [`ABSENT`] where free.
+    /// Numbers by hash, at most a quarter full; [`ABSENT`] where free.
     table: Vec<u32>,
+    /// The hash of each name, so that most others are told apart without reading the name.
+    hashes: Vec<usize>,
 }
 
 impl Catalogue {
@@ -40,16 +45,21 @@ impl Catalogue {
                 names.len()
             );
         }
-        let mut table = vec![ABSENT; (2 * names.len() + 1).next_power_of_two()];
+        let hashes: Vec<usize> = names.iter().map(|name| hash(name.as_bytes())).collect();
+        let mut table = vec![ABSENT; (4 * names.len() + 1).next_power_of_two()];
         let mask = table.len() - 1;
-        for (number, name) in (0u32..).zip(&names) {
-            let mut slot = hash(name.as_bytes()) & mask;
+        for (number, hash) in (0u32..).zip(&hashes) {
+            let mut slot = hash & mask;
             while table[slot] != ABSENT {
                 slot = (slot + 1) & mask;
             }
             table[slot] = number;
         }
-        Ok(Self { names, table })
+        Ok(Self {
+            names,
+            table,
+            hashes,
+        })
     }
 
     /// How many names.
@@ -66,10 +76,15 @@ impl Catalogue {
     #[inline]
     pub(crate) fn number(&self, name: &str) -> u32 {
         let mask = self.table.len() - 1;
-        let mut slot = hash(name.as_bytes()) & mask;
+        let hash = hash(name.as_bytes());
+        let mut slot = hash & mask;
         loop {
             let number = self.table[slot];
-            if number == ABSENT || self.names[number as usize] == name {
+            if number == ABSENT {
+                return number;
+            }
+            let known = number as usize;
+            if self.hashes[known] == hash && self.names[known] == name {
                 return number;
             }
             slot = (slot + 1) & mask;
@@ -83,7 +98,7 @@ impl Catalogue {
         Ok(match names.data_type() {
             DataType::Utf8 => names.as_string::<i32>().iter().map(number).collect(),
             DataType::LargeUtf8 => names.as_string::<i64>().iter().map(number).collect(),
-            DataType::Utf8View => names.as_string_view().iter().map(number).collect(),
+            DataType::Utf8View => self.numbers_of_views(names.as_string_view()),
             DataType::Dictionary(..) => {
                 let dictionary = names.as_any_dictionary();
                 let of_values = self.numbers(dictionary.values())?;
@@ -102,6 +117,32 @@ impl Catalogue {
             }
             other => return exec_err!("expected text, got {other}"),
         })
+    }
+}
+
+/// How many views are remembered of a batch; a power of two.
+const RECENT: usize = 64;
+/// No view is this, because none is as long as it says.
+const NO_VIEW: u128 = u128::MAX;
+
+impl Catalogue {
+    /// The number of each row's name. Within one column equal views are equal names, and rows that
+    /// were read from storage share theirs, so most names are not read at all.
+    fn numbers_of_views(&self, names: &StringViewArray) -> Vec<u32> {
+        let mut recent = [(NO_VIEW, ABSENT); RECENT];
+        let nulls = names.nulls().filter(|nulls| nulls.null_count() > 0);
+        let number = |(row, &view): (usize, &u128)| {
+            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                return ABSENT;
+            }
+            let folded = (view as u64 ^ (view >> 64) as u64).wrapping_mul(ODD);
+            let known = &mut recent[(folded >> 32) as usize % RECENT];
+            if known.0 != view {
+                *known = (view, self.number(names.value(row)));
+            }
+            known.1
+        };
+        names.views().iter().enumerate().map(number).collect()
     }
 }
 
@@ -126,20 +167,20 @@ pub(crate) fn text_at(names: &ArrayRef, row: usize) -> Result<Option<&str>> {
 }
 
 /// Mixes the length and the first and last eight bytes; what is equal in these meets in the table
-/// and is told apart by comparison.
+/// and is told apart by comparison. Shorter names are read as two words that overlap, so that no
+/// length costs a loop.
 #[inline]
 fn hash(name: &[u8]) -> usize {
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
     let length = name.len();
-    let (first, last) = match length {
-        0..8 => (word(name), 0),
-        _ => (word(&name[..8]), word(&name[length - 8..])),
+    let (first, last) = if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        (u64::from(first), u64::from(last))
+    } else {
+        let byte = |at: usize| name.get(at).copied().map_or(0, u64::from);
+        (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
     };
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(ODD);
     (mixed ^ (mixed >> 32)) as usize
 }
@@ -148,7 +189,7 @@ fn hash(name: &[u8]) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, LargeStringArray, StringArray, StringViewArray};
+    use arrow::array::{DictionaryArray, LargeStringArray, StringArray, StringViewBuilder};
     use arrow::datatypes::Int8Type;
 
     use super::*;
@@ -181,6 +222,43 @@ mod tests {
             assert_eq!(one.number(name), number);
         }
         assert_eq!(one.number("12345678-9999-87654321"), ABSENT);
+    }
+
+    #[test]
+    fn views_of_many_names_that_share_their_text() {
+        let names: Vec<String> = (0..300)
+            .map(|i| format!("{i} is a long name {i}"))
+            .collect();
+        let in_catalogue: Vec<Option<&str>> = names
+            .iter()
+            .step_by(3)
+            .map(|name| Some(name.as_str()))
+            .collect();
+        let one = catalogue(&in_catalogue);
+        for deduplicated in [true, false] {
+            let mut views = StringViewBuilder::new();
+            if deduplicated {
+                views = views.with_deduplicate_strings();
+            }
+            for row in 0..2_000 {
+                match row % 7 {
+                    0 => views.append_null(),
+                    1 => views.append_value("short"),
+                    _ => views.append_value(&names[row * row % 300]),
+                }
+            }
+            let views: ArrayRef = Arc::new(views.finish());
+            let found = one.numbers(&views).expect("text");
+            let texts = views.as_string_view();
+            for (row, number) in found.into_iter().enumerate() {
+                let expected = if texts.is_null(row) {
+                    ABSENT
+                } else {
+                    one.number(texts.value(row))
+                };
+                assert_eq!(number, expected, "row {row}");
+            }
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct ConditionList {
 impl ConditionList {
     /// A planning hook that checks literals and the number of conditions.
     pub(crate) fn check_aggregate(self, check: Check) -> AggregateFunctionSimplification {
-        let check_literals = constant::check_aggregate(check);
+        let check_literals = constant::check_aggregate(check, &[]);
         Box::new(move |call, context| {
             let conditions = call.params.args.get(self.index).and_then(written_length);
             if let Some(count) = conditions

@@ -58,7 +58,7 @@ impl FeatureAdoption {
 }
 
 impl AggregateUDFImpl for FeatureAdoption {
-    grouped_aggregate!();
+    grouped_aggregate!(constants: [1]);
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Float64)

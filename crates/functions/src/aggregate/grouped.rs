@@ -276,11 +276,17 @@ impl<S: GroupedState> Accumulator for Sliding<S> {
 /// `PARAMETERS`, a `Check` named `CHECK`, a function `state(&AccumulatorArgs) -> Result<impl
 /// GroupedState>` and a function `state_fields(&StateFieldsArgs) -> Vec<FieldRef>`.
 ///
-/// With an expression in parentheses, that is the planning hook, instead of one that checks
-/// literals.
+/// Arguments that a state never reads from a batch when they are literals can be named by their
+/// index after `constants:`: they then cost nothing a batch. An expression in parentheses is the
+/// planning hook, instead of the one that checks literals.
 macro_rules! grouped_aggregate {
     () => {
-        $crate::aggregate::grouped::grouped_aggregate!($crate::constant::check_aggregate(CHECK));
+        $crate::aggregate::grouped::grouped_aggregate!(constants: []);
+    };
+    (constants: $indices:expr) => {
+        $crate::aggregate::grouped::grouped_aggregate!(
+            $crate::constant::check_aggregate(CHECK, &$indices)
+        );
     };
     ($simplify:expr) => {
         fn name(&self) -> &str {

@@ -287,6 +287,7 @@ impl GroupedState for ShareGroups {
     fn states(&mut self, count: usize) -> Result<Vec<ArrayRef>> {
         let mut names = ListBuilder::new(StringBuilder::new());
         let mut used = BinaryBuilder::new();
+        let mut bytes = Vec::new();
         for group in 0..count {
             match (&self.source, self.catalogue(group)) {
                 (Source::Column, Some(catalogue)) => {
@@ -299,11 +300,9 @@ impl GroupedState for ShareGroups {
                 .iter()
                 .rposition(|&word| word != 0)
                 .map_or(0, |last| last + 1);
-            let bytes: Vec<u8> = words[..length]
-                .iter()
-                .flat_map(|word| word.to_le_bytes())
-                .collect();
-            used.append_value(bytes);
+            bytes.clear();
+            bytes.extend(words[..length].iter().flat_map(|word| word.to_le_bytes()));
+            used.append_value(&bytes);
         }
         Ok(vec![Arc::new(names.finish()), Arc::new(used.finish())])
     }

@@ -22,8 +22,10 @@ mod health_severity;
 mod health_status;
 mod health_trend;
 mod paired_lists;
+mod quantile;
 mod ratio;
 mod states;
+mod uniq_count;
 
 /// Every scalar function, in the order of their names.
 pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
@@ -44,7 +46,9 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         ScalarUDF::from(health_severity::HealthSeverity::new()),
         ScalarUDF::from(health_status::HealthStatus::new()),
         ScalarUDF::from(health_trend::HealthTrend::new()),
+        ScalarUDF::from(quantile::Quantile::new()),
         ScalarUDF::from(ratio::Ratio::new()),
+        ScalarUDF::from(uniq_count::UniqCount::new()),
     ]
     .map(Arc::new)
     .into()

@@ -78,9 +78,10 @@ impl MemberActivity {
             members,
             latest_of_removed: HashMap::new(),
         };
+        let filter = snapshot.row_filter();
         for section in seen_sections(snapshot) {
             let section = section?;
-            if section.statistics().seq_max <= snapshot.seq {
+            if section.is_kept_whole_by(&filter) {
                 activity.add_summaries(section)?;
             } else {
                 activity.add_rows(snapshot, section, &trait_events)?;

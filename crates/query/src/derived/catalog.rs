@@ -45,9 +45,10 @@ impl Entry {
 /// The rows of `event_catalog`, by name.
 pub(super) fn event_catalog(snapshot: &StatementSnapshot) -> Result<RecordBatch> {
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
+    let filter = snapshot.row_filter();
     for section in seen_sections(snapshot) {
         let section = section?;
-        if section.statistics().seq_max <= snapshot.seq {
+        if section.is_kept_whole_by(&filter) {
             add_counts(&mut entries, section)?;
         } else {
             add_rows(&mut entries, snapshot, section)?;

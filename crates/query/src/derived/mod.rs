@@ -1,9 +1,10 @@
-//! The tables that follow from the log: `accounts`, `users`, `memberships`, `event_catalog`.
+//! The tables that follow from the log: `accounts`, `users`, `memberships`, `event_catalog`, and
+//! those that show the health models, whose rows are made in `model`.
 //!
 //! They are computed when their first row is asked for, from the statement's snapshot up to its
 //! `seq`, and once a statement however often they are named. Counts, first and last times come
-//! from the run index of sections that the `seq` does not cut and that hold no trait events, from
-//! rows elsewhere.
+//! from the run index of sections that neither the `seq` nor a question's instant cuts, from rows
+//! elsewhere.
 //!
 //! Invariant: they show what a reader of `events` up to the same `seq` would compute.
 
@@ -32,6 +33,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use self::activity::MemberActivity;
 use self::traits::Traits;
+pub(crate) use self::traits::{trait_number, trait_text, trait_time};
+use crate::model;
+use crate::model::ModelBook;
 use crate::snapshot::StatementSnapshot;
 use crate::tables::TableName;
 
@@ -42,6 +46,7 @@ type Result<T> = std::result::Result<T, DataFusionError>;
 pub(crate) struct Derived {
     traits: Once<Traits>,
     activity: Once<MemberActivity>,
+    models: Once<ModelBook>,
     tables: [Once<RecordBatch>; TableName::ALL.len()],
 }
 
@@ -85,6 +90,14 @@ impl StatementSnapshot {
             .get(|| MemberActivity::collect(self, &traits))
     }
 
+    /// The models that the statement sees, as known now.
+    fn models(&self) -> Result<Arc<ModelBook>> {
+        self.derived.models.get(|| {
+            let book = self.model_book(None);
+            book.map_err(|error| DataFusionError::External(Box::new(error)))
+        })
+    }
+
     /// All rows of a derived table.
     fn rows_of(&self, table: TableName) -> Result<Arc<RecordBatch>> {
         self.derived.tables[table as usize].get(|| match table {
@@ -92,6 +105,12 @@ impl StatementSnapshot {
             TableName::Users => entities::users(self),
             TableName::Memberships => memberships::memberships(self),
             TableName::EventCatalog => catalog::event_catalog(self),
+            TableName::HealthFeatures => Ok(model::tables::health_features(&*self.models()?)?),
+            TableName::HealthModels => Ok(model::tables::health_models(&*self.models()?)?),
+            TableName::HealthStepsCatalogue => {
+                Ok(model::tables::health_steps_catalogue(&*self.models()?)?)
+            }
+            TableName::HealthWeights => Ok(model::tables::health_weights(&*self.models()?)?),
             TableName::Events => unreachable!("events are scanned, not derived"),
         })
     }

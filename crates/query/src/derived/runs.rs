@@ -19,10 +19,11 @@ pub(super) fn damage(error: StoreError) -> DataFusionError {
 pub(super) fn seen_sections(
     snapshot: &StatementSnapshot,
 ) -> impl Iterator<Item = Result<&Arc<Section>>> {
+    let filter = snapshot.row_filter();
     let slices = snapshot.snapshot.slices().iter();
     let sections = slices.flat_map(|slice| &slice.sections);
     sections
-        .filter(|section| section.statistics().seq_min <= snapshot.seq)
+        .filter(move |section| !section.is_pruned_by(&filter))
         .map(|section| snapshot.control.check().map(|()| section))
 }
 

@@ -116,7 +116,7 @@ impl Traits {
             && let Some(value) = values.remove(REMOVED_AT)
             && value.get() != "null"
         {
-            let removed_at_us = timestamp_of(value.get()).unwrap_or(at.0);
+            let removed_at_us = trait_time(value.get()).unwrap_or(at.0);
             let removal = Removal { at, removed_at_us };
             let known = self.removals.entry(run.member).or_insert(removal);
             if known.at < at {
@@ -157,19 +157,14 @@ impl EntityTraits {
         self.0.get(name)?.value.as_deref()
     }
 
-    /// A text as it is; other JSON as it is written.
+    /// As [`trait_text`].
     pub fn text(&self, name: &str) -> Option<String> {
-        let json = self.json(name)?;
-        Some(serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned()))
+        trait_text(self.json(name)?)
     }
 
-    /// A number, or text that is one.
+    /// As [`trait_number`].
     pub fn number(&self, name: &str) -> Option<f64> {
-        self.text(name)?
-            .trim()
-            .parse()
-            .ok()
-            .filter(|number: &f64| number.is_finite())
+        trait_number(self.json(name)?)
     }
 
     /// A whole number, or text that is one.
@@ -184,9 +179,9 @@ impl EntityTraits {
         text.trim().parse().ok().or_else(rounded)
     }
 
-    /// A time in microseconds; `None` where the trait is no time.
+    /// As [`trait_time`].
     pub fn timestamp(&self, name: &str) -> Option<i64> {
-        timestamp_of(self.json(name)?)
+        trait_time(self.json(name)?)
     }
 
     /// All traits that are set as one canonical JSON object; `None` where none is.
@@ -205,8 +200,24 @@ impl EntityTraits {
     }
 }
 
-/// ISO 8601 text, or seconds or milliseconds since 1970.
-fn timestamp_of(json: &str) -> Option<i64> {
+/// A text as it is; other JSON as it is written; `null` is no text.
+pub(crate) fn trait_text(json: &str) -> Option<String> {
+    let is_set = json != "null";
+    is_set.then(|| serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned()))
+}
+
+/// A number, text that is one, or 1 and 0 for true and false.
+pub(crate) fn trait_number(json: &str) -> Option<f64> {
+    let text = trait_text(json)?;
+    match text.trim() {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        text => text.parse().ok().filter(|number: &f64| number.is_finite()),
+    }
+}
+
+/// Microseconds since 1970, of ISO 8601 text, or of seconds or milliseconds since 1970.
+pub(crate) fn trait_time(json: &str) -> Option<i64> {
     if let Ok(text) = serde_json::from_str::<String>(json) {
         return parse_timestamp_us(&text).ok();
     }

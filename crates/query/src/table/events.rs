@@ -27,7 +27,7 @@ impl EventsTable {
 
     fn filter(&self, filters: &[Expr]) -> ScanFilter {
         let symbols = self.snapshot.snapshot.symbols();
-        let mut filter = ScanFilter::up_to(self.snapshot.seq);
+        let mut filter = ScanFilter::of(self.snapshot.row_filter());
         for condition in filters.iter().filter_map(Condition::of) {
             filter.add(&condition, symbols);
         }

@@ -335,11 +335,9 @@ fn microseconds_of(compared: DataType, value: &ScalarValue) -> Option<RangeInclu
 }
 
 impl ScanFilter {
-    /// The rows up to `seq_max`.
-    pub fn up_to(seq_max: i64) -> Self {
-        Self {
-            rows: RowFilter::up_to(seq_max),
-        }
+    /// The rows of `rows`.
+    pub fn of(rows: RowFilter) -> Self {
+        Self { rows }
     }
 
     /// Keeps only rows of `condition`, too. Names become symbols; one that the store never saw

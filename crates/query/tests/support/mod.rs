@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
@@ -47,21 +48,55 @@ impl Clock for FixedClock {
     }
 }
 
+/// A clock that is set by hand, microseconds since 1970.
+#[derive(Debug)]
+pub struct MovingClock(AtomicI64);
+
+impl MovingClock {
+    pub fn at(text: &str) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(parse_timestamp_us(text).unwrap())))
+    }
+
+    pub fn set(&self, text: &str) {
+        self.set_us(parse_timestamp_us(text).unwrap());
+    }
+
+    pub fn set_us(&self, now_us: i64) {
+        self.0.store(now_us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovingClock {
+    fn now_us(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// An empty store in memory.
 pub fn empty_store() -> Arc<Store> {
+    empty_store_with(Arc::new(FixedClock))
+}
+
+/// An empty store in memory that reads `clock`.
+pub fn empty_store_with(clock: Arc<dyn Clock>) -> Arc<Store> {
     let directory = Arc::new(FaultyDirectory::new());
     let config = StoreConfig {
         wal_file_bytes: 1 << 20,
         ..StoreConfig::default()
     };
-    let (store, _) = Store::open(directory, config, Arc::new(FixedClock)).unwrap();
+    let (store, _) = Store::open(directory, config, clock).unwrap();
     Arc::new(store)
 }
 
 /// Appends `rows`, whose seqs follow those that are there.
 pub fn append(store: &Store, rows: &[Row]) {
+    append_at(store, rows, FixedClock.now_us());
+}
+
+/// The same where now is `now_us`.
+pub fn append_at(store: &Store, rows: &[Row], now_us: i64) {
     for part in rows.chunks(7) {
-        let mut batch = EventBatchBuilder::new(FixedClock.now_us());
+        let mut batch = EventBatchBuilder::new(now_us);
         for row in part {
             batch.push(&EventDraft {
                 event_id: Some(&row.event_id),
@@ -83,17 +118,23 @@ pub fn append(store: &Store, rows: &[Row]) {
 
 /// A store with `rows`, whose seqs are 1, 2, … in their order.
 pub fn store_of(rows: &[Row], layout: Layout) -> Arc<Store> {
-    let store = empty_store();
+    store_with(rows, layout, Arc::new(FixedClock))
+}
+
+/// The same for a store that reads `clock`.
+pub fn store_with(rows: &[Row], layout: Layout, clock: Arc<dyn Clock>) -> Arc<Store> {
+    let store = empty_store_with(Arc::clone(&clock));
+    let append = |rows: &[Row]| append_at(&store, rows, clock.now_us());
     let third = rows.len().div_ceil(3).max(1);
     match layout {
-        Layout::Memory => append(&store, rows),
+        Layout::Memory => append(rows),
         Layout::Flushed => {
-            append(&store, rows);
+            append(rows);
             store.flush().unwrap();
         }
         Layout::Mixed => {
             for (at, part) in rows.chunks(third).enumerate() {
-                append(&store, part);
+                append(part);
                 if at < 2 {
                     store.flush().unwrap();
                 }
@@ -119,6 +160,7 @@ pub fn request(sql: &str) -> QueryRequest {
     QueryRequest {
         sql: sql.to_owned(),
         as_of_seq: None,
+        parameters: Vec::new(),
         access: Access::ReadOnly,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) use self::codec::AppendCodec;
 use self::intake::{Checked, Intake, RawEvent, too_many};
 use self::request::{AppendView, BatchView, EventView, events_of};
 use crate::fault::{Fault, Reason};
+use crate::instant::microseconds;
 use crate::limits::{APPEND_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 
 /// Requests up to this many bytes are checked where they arrive: handing them to another thread
@@ -147,7 +148,7 @@ fn check_messages(batches: &[Bytes], request_id: &str, now_us: i64) -> Result<Ch
     let mut intake = Intake::new(now_us, request_id, rows);
     for message in batches.iter().flat_map(|batch| events_of(batch)) {
         let event = EventView::decode(message?)?;
-        match microseconds(event.event_time) {
+        match event.event_time.map(microseconds).transpose() {
             Ok(event_time_us) => intake.take(&raw_of(&event, event_time_us))?,
             Err(message) => intake.reject(schema::EVENT_TIME, RejectionCode::WrongType, message),
         }
@@ -165,21 +166,6 @@ fn raw_of<'a>(event: &EventView<'a>, event_time_us: Option<i64>) -> RawEvent<'a>
         user_id: event.user_id,
         value: event.value,
         properties: event.properties,
-    }
-}
-
-/// The microseconds of a protobuf timestamp, saturated: what does not fit lies outside the range
-/// of events anyway. Finer digits are cut off.
-fn microseconds(time: Option<(i64, i32)>) -> Result<Option<i64>, String> {
-    match time {
-        None => Ok(None),
-        Some((seconds, nanos @ 0..=999_999_999)) => {
-            let micros = i64::from(nanos) / 1_000;
-            Ok(Some(
-                seconds.saturating_mul(1_000_000).saturating_add(micros),
-            ))
-        }
-        Some((_, nanos)) => Err(format!("nanos is {nanos}, expected 0 to 999,999,999")),
     }
 }
 
@@ -232,17 +218,6 @@ fn rejected(rejection: Rejection) -> Rejected {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_cut_to_microseconds_and_saturated() {
-        assert_eq!(microseconds(None), Ok(None));
-        assert_eq!(microseconds(Some((1, 999_999_999))), Ok(Some(1_999_999)));
-        assert_eq!(microseconds(Some((-1, 999_999_999))), Ok(Some(-1)));
-        assert_eq!(microseconds(Some((i64::MAX, 0))), Ok(Some(i64::MAX)));
-        assert_eq!(microseconds(Some((i64::MIN, 0))), Ok(Some(i64::MIN)));
-        assert!(microseconds(Some((0, -1))).is_err());
-        assert!(microseconds(Some((0, 1_000_000_000))).is_err());
-    }
 
     #[test]
     fn a_report_merges_both_kinds_of_refusals_in_order() {

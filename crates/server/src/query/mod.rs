@@ -1,5 +1,6 @@
 //! `QueryService.Query`: a statement in, pieces of an Arrow stream and statistics out.
 
+mod parameters;
 mod pieces;
 
 use std::sync::Arc;
@@ -57,7 +58,11 @@ impl QueryService for Queries {
 
 impl Queries {
     fn checked(&self, request: QueryRequest) -> Result<vitalog_query::QueryRequest, Fault> {
-        let QueryRequest { sql, as_of_seq } = request;
+        let QueryRequest {
+            sql,
+            as_of_seq,
+            parameters,
+        } = request;
         if sql.len() > SQL_BYTES_MAX {
             let message = format!(
                 "the statement has {} bytes, at most {SQL_BYTES_MAX} (1 MiB) are taken",
@@ -65,6 +70,7 @@ impl Queries {
             );
             return Err(Fault::of_field(Reason::RequestTooLarge, "sql", message));
         }
+        let parameters = parameters::parameters_of(parameters)?;
         let last_seq = self.store.snapshot().seq();
         let as_of_seq = match as_of_seq.map(i64::try_from) {
             None => None,
@@ -80,6 +86,7 @@ impl Queries {
             sql,
             as_of_seq,
             access: Access::ReadOnly,
+            parameters,
         })
     }
 }

@@ -14,6 +14,7 @@ use vitalog_store::{Result, Section};
 use vitalog_wire::vitalog::v1::{Event, StoredEvent};
 
 use super::cursor::Place;
+use crate::instant::timestamp;
 
 /// Bytes of an encoded event beside its text: at most 15 fields and lengths, two timestamps and
 /// a double.
@@ -174,13 +175,6 @@ fn text(column: &StringViewArray, at: usize) -> Option<String> {
     column.is_valid(at).then(|| column.value(at).to_owned())
 }
 
-fn timestamp(time_us: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: time_us.div_euclid(1_000_000),
-        nanos: (time_us.rem_euclid(1_000_000) * 1_000) as i32,
-    }
-}
-
 /// Ascending rows as ranges; neighbours share one.
 fn ranges_of(rows: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
@@ -236,11 +230,5 @@ mod tests {
             ranges_of([1, 2, 3, 7, 9, 10].into_iter()),
             [1..4, 7..8, 9..11]
         );
-    }
-
-    #[test]
-    fn times_before_the_epoch_have_positive_nanoseconds() {
-        let time = timestamp(-1);
-        assert_eq!((time.seconds, time.nanos), (-1, 999_999_000));
     }
 }

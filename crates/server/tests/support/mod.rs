@@ -20,7 +20,10 @@ use vitalog_store::{Store, StoreConfig, SystemClock};
 use vitalog_wire::vitalog::v1::append_request::Batch;
 use vitalog_wire::vitalog::v1::catalog_service_client::CatalogServiceClient;
 use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
+use vitalog_wire::vitalog::v1::health_service_client::HealthServiceClient;
+use vitalog_wire::vitalog::v1::model_service_client::ModelServiceClient;
 use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
+use vitalog_wire::vitalog::v1::view_service_client::ViewServiceClient;
 use vitalog_wire::vitalog::v1::{
     AppendRequest, AppendResponse, Event, EventBatch, ReadRequest, ReadResponse,
 };
@@ -91,6 +94,18 @@ impl TestServer {
         CatalogServiceClient::new(self.channel().await)
     }
 
+    pub async fn health(&self) -> HealthServiceClient<Channel> {
+        HealthServiceClient::new(self.channel().await)
+    }
+
+    pub async fn models(&self) -> ModelServiceClient<Channel> {
+        ModelServiceClient::new(self.channel().await)
+    }
+
+    pub async fn views(&self) -> ViewServiceClient<Channel> {
+        ViewServiceClient::new(self.channel().await)
+    }
+
     /// Asks for a shutdown without waiting for it.
     pub fn ask_to_shut_down(&mut self) {
         let _ = self.shutdown.take().unwrap().send(());
@@ -129,6 +144,19 @@ pub fn event(n: u64) -> Event {
 
 pub fn numbered(range: std::ops::Range<u64>) -> Vec<Event> {
     range.map(event).collect()
+}
+
+/// Event `n` of a member, `n` + 1 minutes ago.
+pub fn recent(account_id: &str, user_id: &str, name: &str, n: u64) -> Event {
+    let now = std::time::SystemTime::now();
+    let then = now - std::time::Duration::from_secs(60 * (n + 1));
+    Event {
+        event_id: Some(format!("{name}-{user_id}-{n}")),
+        event_time: Some(then.into()),
+        account_id: Some(account_id.to_owned()),
+        user_id: Some(user_id.to_owned()),
+        ..bare(name)
+    }
 }
 
 /// An event with a name and nothing else.

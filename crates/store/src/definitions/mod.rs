@@ -344,8 +344,8 @@ mod tests {
         let first = store(&mut definitions, "a", Some("1"));
         let next = |version, seq, received_at_us| Definition {
             version,
-            seq,
             received_at_us,
+            seq,
             ..first.as_ref().clone()
         };
         assert!(definitions.holds(&next(1, 5, 5)));

@@ -4,15 +4,22 @@
 //! Exit codes: 0 done, 1 failed, 2 usage. Results go to stdout, everything else to stderr.
 
 mod demo;
+mod grid;
+mod health;
 mod import;
+mod keeper;
 mod local;
+mod model;
 mod progress;
 mod remote;
+mod rows;
 mod serve;
 mod simulate;
+mod source;
 mod stats;
 mod table;
 mod verify;
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +51,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Ask questions in SQL: a prompt, -c SQL, -f FILE, or stdin.
     Sql(SqlArgs),
+    /// The score table, or what made one account's score.
+    Health(health::HealthArgs),
+    /// Health models as files: apply, check, list, show.
+    Model(model::ModelArgs),
+    /// Named views: apply, list, drop.
+    View(view::ViewArgs),
     /// Import Parquet, CSV or JSON Lines; safe to run again.
     Import(import::ImportArgs),
     /// Generate a workload, to Parquet or into a store.
@@ -91,9 +104,24 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => crate::sql::run(args, || {
             local::open_engine(&data(), &config, local::Missing::Refuse)
         }),
+        Command::Health(args) => health::run(&args, &data(), &config),
+        Command::Model(args) => model::run(&args, &data(), &config),
+        Command::View(args) => view::run(&args, &data(), &config),
         Command::Import(args) => import::run(&args, &data(), &config),
         Command::Simulate(args) => simulate::run(&args, &data(), &config),
         Command::Stats => stats::run(&data(), &config),
         Command::Verify => verify::run(&data()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_command_has_a_flag_twice() {
+        Arguments::command().debug_assert();
     }
 }

@@ -54,10 +54,12 @@ pub(super) fn serve(
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        // Whoever reads the address may send a signal at once.
+        let signals = Signals::listen();
         let server = Server::bind(Arc::clone(&store), engine, config.server(grpc)).await?;
         // Read by people and by whoever started the process with port 0.
         println!("grpc listening on {}", server.local_addr());
-        server.run(shutdown_signal()).await?;
+        server.run(shutdown_signal(signals)).await?;
         anyhow::Ok(())
     })?;
     eprintln!("closing the store");
@@ -67,8 +69,8 @@ pub(super) fn serve(
 
 /// The first SIGINT or SIGTERM; a second one ends the process at once. One listener hears both, so
 /// that no signal falls between them.
-async fn shutdown_signal() {
-    let Ok(mut signals) = Signals::listen() else {
+async fn shutdown_signal(signals: std::io::Result<Signals>) {
+    let Ok(mut signals) = signals else {
         eprintln!("warning: no signal can be heard; end the process to stop serving");
         return std::future::pending().await;
     };

@@ -1,21 +1,27 @@
-//! The demonstration: ninety days of a small B2B product with healthy, drifting and churning
+//! The demonstration: 120 days of a small B2B product with healthy, drifting and churning
 //! accounts, ending now.
 //!
-//! The days before today depend on the seed and the date alone; today is cut at the clock.
+//! It owns the days of work and the order of everything; what happens around the product stands in
+//! `demo_business.rs`. The days before today depend on the seed and the date alone; today is cut at
+//! the clock.
+
+use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vitalog_event::{DAY_US, GROUP_EVENT, IDENTIFY_EVENT, day_of_timestamp_us, day_start_us};
+use vitalog_event::{GROUP_EVENT, IDENTIFY_EVENT, day_of_timestamp_us, day_start_us};
 
 use super::calendar::weekday_share;
 use super::chunk::{ChunkBuilder, SimulatedChunk, SimulatedRow};
 pub use super::demo_account::DEMO_ACCOUNTS;
-use super::demo_account::{DemoAccount, DemoUser, Fate};
+use super::demo_account::DemoAccount;
+use super::demo_business::Business;
+use super::demo_user::DemoUser;
 use super::render::mix;
 use super::vocabulary::{COUNTRIES, FEATURES, country_pick};
 
 /// Days of the demonstration, today included.
-pub const DEMO_DAYS: u32 = 90;
+pub const DEMO_DAYS: u32 = 120;
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -31,12 +37,13 @@ pub struct DemoConfig {
     pub now_us: i64,
 }
 
-/// The events of the demonstration, a chunk for each day, in order of time: an iterator.
+/// The events of the demonstration, in order of time: an iterator of one chunk with all that
+/// happened before the first day, and one for each day.
 ///
-/// The first day opens with what is known of everybody: a `$group` event with the traits of each
-/// account (`name`, `plan`, `seats`, `mrr`, `created_at`, `renewal_at`), one that makes each user a
-/// member, and an `$identify` event of each user. An account that leaves gets a last `$group` event
-/// with `churned_at` and `churn_type`.
+/// On the day on which an account becomes a customer come a `$group` event with its traits
+/// (`name`, `plan`, `seats`, `mrr`, `created_at`, `renewal_at`), one that makes each user a member,
+/// an `$identify` event of each user, and the first steps of its onboarding. An account that
+/// leaves gets a last `$group` event with `churned_at` and `churn_type`.
 #[derive(Debug)]
 pub struct Demo {
     config: DemoConfig,
@@ -46,65 +53,69 @@ pub struct Demo {
     members: Vec<(usize, usize)>,
     users: Vec<DemoUser>,
     first_day: i32,
+    /// What is known beforehand, by day; days before the first one come with the past.
+    planned: BTreeMap<i32, Vec<DemoEvent>>,
+    is_past_told: bool,
     next_day: u32,
     next_ordinal: u64,
 }
 
-/// An event of a day, before the day is sorted.
-struct DemoEvent {
-    time_us: i64,
-    event: &'static str,
-    account: usize,
-    user: Option<usize>,
-    value: Option<f64>,
-    properties: Option<String>,
+/// An event before its chunk is sorted.
+#[derive(Debug)]
+pub(super) struct DemoEvent {
+    pub time_us: i64,
+    pub event: &'static str,
+    pub account: usize,
+    pub user: Option<usize>,
+    pub value: Option<f64>,
+    pub properties: Option<String>,
 }
 
 impl Demo {
-    /// Draws accounts and users.
+    /// Draws accounts and users, and what is planned for them.
     #[must_use]
     pub fn new(config: DemoConfig) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let first_day = day_of_timestamp_us(config.now_us) - (DEMO_DAYS as i32 - 1);
         let accounts = DemoAccount::draw_all(&mut rng, first_day);
-        let countries = country_pick();
-        let (mut users, mut members) = (Vec::new(), Vec::new());
-        for (account, drawn) in accounts.iter().enumerate() {
-            let country = COUNTRIES[usize::from(countries.pick(rng.random()))].code;
-            for _ in 0..drawn.members {
-                // Now and then a consultant, who was there for another customer before.
-                let consultant = !users.is_empty() && rng.random_range(0..50) == 0;
-                let user = if consultant {
-                    rng.random_range(0..users.len())
-                } else {
-                    users.len()
-                };
-                if user == users.len() {
-                    users.push(DemoUser::draw(&mut rng, user as u32 + 1, country));
-                }
-                members.push((account, user));
-            }
-        }
-        Self {
+        let (users, members) = draw_members(&mut rng, &accounts);
+        let mut demo = Self {
             config,
             rng,
             accounts,
             members,
             users,
             first_day,
+            planned: BTreeMap::new(),
+            is_past_told: false,
             next_day: 0,
             next_ordinal: 0,
+        };
+        demo.plan();
+        demo
+    }
+
+    /// Lays what is known beforehand on its days.
+    fn plan(&mut self) {
+        let mut events = self.introductions();
+        for known in self.accounts.iter().enumerate() {
+            let first = self.members.iter().find(|(account, _)| *account == known.0);
+            let user = first.map_or(0, |(_, user)| *user);
+            events.extend(Business::draw(&mut self.rng, known, user, self.first_day));
+        }
+        for event in events {
+            let day = day_of_timestamp_us(event.time_us);
+            self.planned.entry(day).or_default().push(event);
         }
     }
 
-    /// Who everybody is, as the first minutes of the first day tell it.
+    /// Who everybody is, as the first minutes of each account tell it.
     fn introductions(&self) -> Vec<DemoEvent> {
-        let start_us = day_start_us(self.first_day);
         let mut known = vec![false; self.users.len()];
         let mut events = Vec::new();
         for (account, drawn) in self.accounts.iter().enumerate() {
             let introduce = |event, user, properties| DemoEvent {
-                time_us: start_us + account as i64 * 1_000_000,
+                time_us: drawn.created_us(),
                 event,
                 account,
                 user,
@@ -123,13 +134,16 @@ impl Demo {
         events
     }
 
+    /// What happened before the first day.
+    fn past(&mut self) -> Vec<DemoEvent> {
+        let later = self.planned.split_off(&self.first_day);
+        let past = std::mem::replace(&mut self.planned, later);
+        past.into_values().flatten().collect()
+    }
+
     fn day_events(&mut self, day: u32) -> Vec<DemoEvent> {
         let date = self.first_day + day as i32;
-        let mut events = if day == 0 {
-            self.introductions()
-        } else {
-            Vec::new()
-        };
+        let mut events = self.planned.remove(&date).unwrap_or_default();
         for member in 0..self.members.len() {
             let (account, user) = self.members[member];
             let activity = self.accounts[account].fate.activity(day);
@@ -137,9 +151,6 @@ impl Demo {
             if self.rng.random::<f64>() < chance {
                 self.session(date, account, user, activity, &mut events);
             }
-        }
-        for account in 0..self.accounts.len() {
-            self.account_events(day, account, &mut events);
         }
         events
     }
@@ -154,8 +165,9 @@ impl Demo {
         events: &mut Vec<DemoEvent>,
     ) {
         let rng = &mut self.rng;
-        let mut time_us = day_start_us(date) + rng.random_range(7 * 60..17 * 60) * MINUTE_US;
-        let busy = (14.0 * activity) as u32 + 3;
+        // Accounts begin before ten, so nobody works before the account is there.
+        let mut time_us = day_start_us(date) + rng.random_range(10 * 60..18 * 60) * MINUTE_US;
+        let busy = (10.0 * activity) as u32 + 3;
         let count = rng.random_range(3..=busy);
         let features = self.accounts[account].features;
         let (country, plan) = (self.users[user].country, self.accounts[account].plan());
@@ -179,56 +191,6 @@ impl Demo {
                 value: None,
                 properties,
             });
-        }
-    }
-
-    /// What happens to the account as a whole: the monthly invoice, tickets, the notice.
-    fn account_events(&mut self, day: u32, account: usize, events: &mut Vec<DemoEvent>) {
-        let drawn = &self.accounts[account];
-        let noon_us = day_start_us(self.first_day + day as i32) + DAY_US / 2;
-        let mut happen = |time_us, event, value, properties| {
-            let user = None;
-            events.push(DemoEvent {
-                time_us,
-                event,
-                account,
-                user,
-                value,
-                properties,
-            });
-        };
-        let silent = match drawn.fate {
-            Fate::Churning { silent, .. } => silent,
-            Fate::Healthy { .. } | Fate::Drifting { .. } => DEMO_DAYS,
-        };
-        if day % 30 == account as u32 % 30 && day < silent {
-            happen(noon_us, "invoice_paid", Some(f64::from(drawn.mrr())), None);
-        }
-        let ticket_chance = if matches!(drawn.fate, Fate::Healthy { .. }) {
-            0.01
-        } else {
-            0.04
-        };
-        if day < silent && self.rng.random::<f64>() < ticket_chance {
-            let properties = format!("{{\"ticket\":\"T-{:05}\"}}", self.next_ordinal % 100_000);
-            happen(
-                noon_us + 5 * MINUTE_US,
-                "ticket_opened",
-                None,
-                Some(properties),
-            );
-        }
-        if let Fate::Churning {
-            left: true, silent, ..
-        } = drawn.fate
-            && day == silent
-        {
-            happen(
-                noon_us,
-                GROUP_EVENT,
-                None,
-                Some(drawn.traits(Some(noon_us))),
-            );
         }
     }
 
@@ -270,10 +232,43 @@ fn draw_action(rng: &mut ChaCha8Rng, features: u32) -> &'static str {
     }
 }
 
+/// The people of every account, and who is a member of which.
+fn draw_members(
+    rng: &mut ChaCha8Rng,
+    accounts: &[DemoAccount],
+) -> (Vec<DemoUser>, Vec<(usize, usize)>) {
+    let countries = country_pick();
+    let (mut users, mut members) = (Vec::new(), Vec::new());
+    for (account, drawn) in accounts.iter().enumerate() {
+        let country = COUNTRIES[usize::from(countries.pick(rng.random()))].code;
+        for _ in 0..drawn.members {
+            // Now and then a consultant, who was there for another customer before.
+            let consultant = !users.is_empty() && rng.random_range(0..50) == 0;
+            let user = if consultant {
+                rng.random_range(0..users.len())
+            } else {
+                users.len()
+            };
+            if user == users.len() {
+                users.push(DemoUser::draw(rng, user as u32 + 1, country));
+            }
+            members.push((account, user));
+        }
+    }
+    (users, members)
+}
+
 impl Iterator for Demo {
     type Item = SimulatedChunk;
 
     fn next(&mut self) -> Option<SimulatedChunk> {
+        if !std::mem::replace(&mut self.is_past_told, true) {
+            let past = self.past();
+            let chunk = self.chunk(past);
+            if !chunk.is_empty() {
+                return Some(chunk);
+            }
+        }
         while self.next_day < DEMO_DAYS {
             let events = self.day_events(self.next_day);
             self.next_day += 1;
@@ -287,106 +282,5 @@ impl Iterator for Demo {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{HashMap, HashSet};
-
-    use super::*;
-
-    /// 2025-03-03, a Monday, a quarter past three in the afternoon.
-    const NOW_US: i64 = 1_741_014_900_000_000;
-
-    fn demo() -> Demo {
-        Demo::new(DemoConfig {
-            seed: 1,
-            now_us: NOW_US,
-        })
-    }
-
-    fn traits(properties: Option<&str>) -> serde_json::Value {
-        serde_json::from_str(properties.expect("traits")).expect("JSON")
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_events_and_all_are_valid() {
-        let other = Demo::new(DemoConfig {
-            seed: 2,
-            now_us: NOW_US,
-        })
-        .next();
-        assert_ne!(
-            other.expect("a day").batch(),
-            demo().next().expect("a day").batch()
-        );
-        for (chunk, again) in demo().take(10).zip(demo()) {
-            assert_eq!(chunk.batch(), again.batch());
-            let (batch, rejections) = chunk.to_event_batch(NOW_US);
-            assert_eq!((batch.len(), rejections), (chunk.len(), Vec::new()));
-        }
-    }
-
-    #[test]
-    fn every_account_introduces_itself() {
-        let mut introduced = HashMap::new();
-        let first = demo().next().expect("a first day");
-        for draft in first
-            .drafts()
-            .filter(|draft| draft.event == Some(GROUP_EVENT))
-        {
-            let traits = traits(draft.properties);
-            for key in ["name", "plan", "seats", "mrr", "created_at", "renewal_at"] {
-                assert!(!traits[key].is_null(), "{key} of {:?}", draft.account_id);
-            }
-            *introduced
-                .entry(draft.account_id.expect("an account").to_owned())
-                .or_insert(0) += 1;
-        }
-        assert_eq!(introduced.len(), DEMO_ACCOUNTS);
-        assert!(introduced.values().all(|events| *events >= 3));
-        let identified = first
-            .drafts()
-            .filter(|draft| draft.event == Some(IDENTIFY_EVENT));
-        assert_eq!(identified.count(), demo().users.len());
-    }
-
-    #[test]
-    fn time_runs_until_now_and_those_who_leave_are_silent_afterwards() {
-        let (mut rows, mut ids, mut latest_us) = (0, HashSet::new(), 0);
-        let mut left: HashMap<String, i64> = HashMap::new();
-        let mut last_active: HashMap<String, i64> = HashMap::new();
-        for chunk in demo() {
-            for draft in chunk.drafts() {
-                let time_us = draft.event_time_us.expect("a time");
-                assert!(time_us >= latest_us && time_us <= NOW_US);
-                latest_us = time_us;
-                rows += 1;
-                ids.insert(draft.event_id.expect("an id").to_owned());
-                let Some(account) = draft.account_id.map(str::to_owned) else {
-                    continue;
-                };
-                if draft.event != Some(GROUP_EVENT) {
-                    last_active.insert(account, time_us);
-                } else if traits(draft.properties)["churned_at"].is_string() {
-                    left.insert(account, time_us);
-                }
-            }
-        }
-        assert_eq!(ids.len(), rows);
-        assert!((60_000..250_000).contains(&rows), "{rows} events");
-        assert!(
-            NOW_US - latest_us < DAY_US / 4,
-            "silence for {} µs",
-            NOW_US - latest_us
-        );
-        assert_eq!(left.len(), 6);
-        for (account, left_us) in left {
-            assert!(
-                last_active[&account] < left_us,
-                "{account} acts after it left"
-            );
-        }
-        let silent = last_active
-            .values()
-            .filter(|last_us| NOW_US - **last_us > 7 * DAY_US);
-        assert!((9..=13).contains(&silent.count()));
-    }
-}
+#[path = "demo_tests.rs"]
+mod tests;

@@ -7,11 +7,11 @@ use arrow::datatypes::SchemaRef;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use vitalog_query::{Access, QueryEngine, QueryRequest};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, model_names};
 use super::remote::Remote;
 
 /// Answers statements.
-pub(super) enum Backend {
+pub(crate) enum Backend {
     /// A store that this process has open; statements may read and write local files.
     Local(QueryEngine),
     /// A server; statements only read its tables.
@@ -19,7 +19,7 @@ pub(super) enum Backend {
 }
 
 /// An answer on its way. Dropping it stops the work.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Of every batch.
     pub schema: SchemaRef,
     /// Ends without an error only after the whole answer.
@@ -35,9 +35,8 @@ impl Backend {
         match self {
             Self::Local(engine) => {
                 let request = QueryRequest {
-                    sql,
-                    as_of_seq: None,
                     access: Access::Local,
+                    ..QueryRequest::new(sql)
                 };
                 let stream = engine.query(request).await?;
                 let schema = stream.schema();
@@ -54,11 +53,12 @@ impl Backend {
     ///
     /// # Errors
     /// The server cannot be reached.
-    pub async fn catalog(&self) -> anyhow::Result<Arc<Catalog>> {
+    pub(super) async fn catalog(&self) -> anyhow::Result<Arc<Catalog>> {
         let catalog = match self {
             Self::Local(engine) => Catalog {
                 tables: engine.tables().into_iter().map(Into::into).collect(),
                 functions: engine.functions().into_iter().map(Into::into).collect(),
+                models: model_names(engine.models()?.into_iter().map(|model| model.name)),
             },
             Self::Remote(remote) => remote.catalog().await?,
         };

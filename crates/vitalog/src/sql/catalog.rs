@@ -1,5 +1,6 @@
 //! What there is to ask, as the prompt completes and lists it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -13,6 +14,8 @@ pub(super) struct Catalog {
     pub tables: Vec<Table>,
     /// By name and kind.
     pub functions: Vec<Function>,
+    /// Names of health models, each once.
+    pub models: Vec<String>,
 }
 
 /// A table.
@@ -214,6 +217,12 @@ impl From<v1::Function> for Function {
     }
 }
 
+/// Each of `names` once, in order.
+pub(super) fn model_names(names: impl Iterator<Item = String>) -> Vec<String> {
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
+
 #[cfg(test)]
 pub(super) fn sample() -> Catalog {
     let column = |name: &str| Column {
@@ -245,6 +254,7 @@ pub(super) fn sample() -> Catalog {
             function("health_score", "scalar"),
             function("health_scores", "table"),
         ],
+        models: vec!["default".to_owned(), "trial-plan".to_owned()],
     }
 }
 

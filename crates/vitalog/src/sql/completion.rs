@@ -2,7 +2,7 @@
 //!
 //! Looks at words, not at grammar: after FROM and JOIN come tables, after a table's name or alias
 //! and a dot come its columns, elsewhere the columns of the tables that the statement names, then
-//! tables, functions and keywords. Inside a string, a quoted name or a comment comes nothing.
+//! tables, functions and keywords; after `model =>` come the models. Inside another string, a quoted name or a comment comes nothing.
 
 use std::collections::BTreeSet;
 
@@ -104,6 +104,12 @@ pub(super) fn complete(catalog: &Catalog, text: &str, cursor: usize) -> (usize, 
     if directive::is_directive(before) {
         return of_directive(catalog, before);
     }
+    if let Some(start) = model_start(before) {
+        let word = before[start..].trim_start_matches('\'');
+        let models = matching(word, catalog.models.iter().cloned());
+        let quoted = models.into_iter().map(|name| format!("'{name}'"));
+        return (start, quoted.collect());
+    }
     let word = &before[start..];
     let (tokens, failure) = tokenize(&before[..start]);
     let tokens: Vec<Token> = tokens.into_iter().map(|one| one.token).collect();
@@ -132,6 +138,20 @@ pub(super) fn complete(catalog: &Catalog, text: &str, cursor: usize) -> (usize, 
         _ => anything(catalog, word, &relations),
     };
     (start, found)
+}
+
+/// Where the name of a model begins, where one stands at the end of `before`: behind `model =>`,
+/// whether its quote is written or not.
+fn model_start(before: &str) -> Option<usize> {
+    let is_of_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '\'');
+    let arrow = before.trim_end_matches(is_of_name).trim_end();
+    let name = arrow.strip_suffix("=>")?.trim_end();
+    let word = &name[word_start(name)..];
+    let rest = &before[arrow.len()..];
+    let start = before.len() - rest.trim_start().len();
+    // Behind a closing quote the name is whole.
+    let is_open = before[start..].chars().filter(|char| *char == '\'').count() < 2;
+    (word.eq_ignore_ascii_case("model") && is_open).then_some(start)
 }
 
 /// Where the run of word characters at the end of `before` begins.
@@ -324,6 +344,20 @@ mod tests {
             &["account_id", "name"],
         );
         check("SELECT x.| FROM events e", 9, &[]);
+    }
+
+    #[test]
+    fn models_come_after_their_argument() {
+        let models = ["'default'", "'trial-plan'"];
+        check("SELECT * FROM health_scores(model => |", 37, &models);
+        check("SELECT * FROM health_scores(model => 't|", 37, &models[1..]);
+        check(
+            "SELECT * FROM health_scores(MODEL=>'trial-p|",
+            35,
+            &models[1..],
+        );
+        check("SELECT * FROM health_scores(model => d|", 37, &models[..1]);
+        check("SELECT * FROM health_scores(account => 't|", 40, &[]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl OutputFormat {
 
 /// What the reader of the output can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     /// Columns of the terminal; `None` where the output is none.
     pub width: Option<usize>,
     /// Whether escapes for dimmed text may be written.

@@ -28,12 +28,13 @@ use clap::Args;
 use futures::FutureExt;
 use vitalog_query::QueryEngine;
 
-use self::backend::Backend;
+pub(crate) use self::backend::Backend;
 use self::execution::{Executor, Interrupt, Outcome};
-use self::format::Screen;
+pub(crate) use self::format::Screen;
 pub use self::format::{OutputFormat, write_batches};
-use self::remote::Remote;
+pub(crate) use self::remote::{Remote, failure, parse_url};
 use self::statements::split;
+pub(crate) use self::table::{cut, text_width, visible};
 
 /// What to ask, whom, and how to write the answers.
 #[derive(Args, Clone, Debug)]
@@ -48,7 +49,7 @@ pub struct SqlArgs {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: OutputFormat,
     /// Asks a server at grpc://HOST:PORT and not a directory.
-    #[arg(long, value_name = "URL", value_parser = remote::parse_url)]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
     url: Option<String>,
 }
 
@@ -199,7 +200,7 @@ fn read_script(path: &Path) -> anyhow::Result<String> {
 }
 
 /// What stdout can show.
-fn screen() -> Screen {
+pub(crate) fn screen() -> Screen {
     if !io::stdout().is_terminal() {
         return Screen::default();
     }

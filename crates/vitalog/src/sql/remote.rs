@@ -14,14 +14,16 @@ use futures::stream::{StreamExt, try_unfold};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 use vitalog_wire::vitalog::v1::catalog_service_client::CatalogServiceClient;
+use vitalog_wire::vitalog::v1::model_service_client::ModelServiceClient;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
 use vitalog_wire::vitalog::v1::{
-    GetTableRequest, ListFunctionsRequest, ListTablesRequest, QueryRequest, QueryResponse,
+    GetTableRequest, ListFunctionsRequest, ListTablesRequest, ModelServiceListRequest,
+    QueryRequest, QueryResponse,
 };
 
 use super::backend::Answer;
-use super::catalog::{Catalog, Table};
+use super::catalog::{Catalog, Table, model_names};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,8 +31,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest message that is taken; servers send less.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// Models that a prompt completes.
+const MODELS_MAX: u32 = 1_000;
+
 /// A connection to a server; it is renewed when it breaks.
-pub(super) struct Remote {
+pub(crate) struct Remote {
+    channel: Channel,
     queries: QueryServiceClient<Channel>,
     catalog: CatalogServiceClient<Channel>,
 }
@@ -39,7 +45,7 @@ pub(super) struct Remote {
 ///
 /// # Errors
 /// Any other form.
-pub(super) fn parse_url(url: &str) -> Result<String, String> {
+pub(crate) fn parse_url(url: &str) -> Result<String, String> {
     let wrong = || format!("{url:?} is no address of a server: expected grpc://HOST:PORT");
     let authority = url
         .strip_prefix("grpc://")
@@ -67,17 +73,23 @@ impl Remote {
             )
         })?;
         let queries = QueryServiceClient::new(channel.clone());
-        let catalog = CatalogServiceClient::new(channel);
+        let catalog = CatalogServiceClient::new(channel.clone());
         Ok(Self {
+            channel,
             queries: queries.max_decoding_message_size(MESSAGE_BYTES_MAX),
             catalog: catalog.max_decoding_message_size(MESSAGE_BYTES_MAX),
         })
     }
 
+    /// The connection, for other services of the server.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub async fn query(&self, sql: String) -> anyhow::Result<Answer> {
         let request = QueryRequest {
             sql,
-            as_of_seq: None,
+            ..QueryRequest::default()
         };
         let response = self.queries.clone().query(request).await.map_err(failure)?;
         let mut reading = Reading {
@@ -102,7 +114,7 @@ impl Remote {
         })
     }
 
-    pub async fn catalog(&self) -> anyhow::Result<Catalog> {
+    pub(super) async fn catalog(&self) -> anyhow::Result<Catalog> {
         let mut client = self.catalog.clone();
         let listed = client
             .list_tables(ListTablesRequest {})
@@ -129,7 +141,28 @@ impl Remote {
             .into_iter()
             .map(Into::into)
             .collect();
-        Ok(Catalog { tables, functions })
+        Ok(Catalog {
+            tables,
+            functions,
+            models: self.models().await,
+        })
+    }
+}
+
+impl Remote {
+    /// The names of the models; none where the server does not know models, because a prompt that
+    /// cannot complete them is still a prompt.
+    async fn models(&self) -> Vec<String> {
+        let mut client = ModelServiceClient::new(self.channel());
+        let request = ModelServiceListRequest {
+            current_only: true,
+            page_size: MODELS_MAX,
+            ..Default::default()
+        };
+        match client.list(request).await {
+            Ok(page) => model_names(page.into_inner().models.into_iter().map(|model| model.name)),
+            Err(_) => Vec::new(),
+        }
     }
 }
 
@@ -189,7 +222,7 @@ impl Reading {
 
 /// What the server says went wrong, which is meant for people, or what the transport says.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failure(status: Status) -> anyhow::Error {
+pub(crate) fn failure(status: Status) -> anyhow::Error {
     let cause = status.source().map(innermost);
     match (status.message(), cause) {
         (message, Some(cause)) => {

@@ -183,7 +183,7 @@ fn columns_of(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<Column>
 const NULL: &str = "NULL";
 
 /// `text` with control characters written out; line ends stay, they become lines of a cell.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
     }
@@ -199,7 +199,7 @@ fn visible(text: &str) -> String {
 }
 
 /// Columns of a terminal that a line takes.
-fn text_width(text: &str) -> usize {
+pub(crate) fn text_width(text: &str) -> usize {
     if text.is_ascii() {
         text.len()
     } else {
@@ -249,7 +249,7 @@ fn fit(columns: &mut [Column], width: usize) -> bool {
 }
 
 /// At most `width` columns of a line; what is cut ends in an ellipsis.
-fn cut(line: &str, width: usize) -> String {
+pub(crate) fn cut(line: &str, width: usize) -> String {
     if text_width(line) <= width {
         return line.to_owned();
     }

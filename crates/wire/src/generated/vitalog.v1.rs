@@ -1164,8 +1164,1643 @@ pub mod event_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// One question.
+/// Which entity. An account has account_id alone, a user user_id alone, a member both.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EntityId {
+    /// The account, 1 to 256 bytes; absent for a user.
+    #[prost(string, optional, tag = "1")]
+    pub account_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The person, 1 to 256 bytes; absent for an account.
+    #[prost(string, optional, tag = "2")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// One entity's score and metrics: a row of the relation health_scores, whose columns have the same
+/// names. What its columns model, version and as_of say stands in the answer's Picture. Periods,
+/// thresholds and catalogues are the model's.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Score {
+    /// The account; absent for users.
+    #[prost(string, optional, tag = "1")]
+    pub account_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The person; absent for accounts.
+    #[prost(string, optional, tag = "2")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The sum of count times weight over the events of the period; any finite number.
+    #[prost(double, optional, tag = "3")]
+    pub raw: ::core::option::Option<f64>,
+    /// The raw score that maps to 100: the percentile of the population, above 0. Absent where the
+    /// population is empty or too small.
+    #[prost(double, optional, tag = "4")]
+    pub peg: ::core::option::Option<f64>,
+    /// Number of entities the peg was taken over.
+    #[prost(uint64, tag = "5")]
+    pub peg_n: u64,
+    /// The score, from 1 to 100, not rounded. Absent where there is no peg to compare with.
+    #[prost(double, optional, tag = "6")]
+    pub score: ::core::option::Option<f64>,
+    /// The band of the score.
+    #[prost(enumeration = "Band", tag = "7")]
+    pub band: i32,
+    /// Days of the period with activity.
+    #[prost(uint64, tag = "8")]
+    pub active_days: u64,
+    /// active_days over the days of the period, from 0 to 1.
+    #[prost(double, optional, tag = "9")]
+    pub usage_frequency: ::core::option::Option<f64>,
+    /// Time of the first event; absent without one.
+    #[prost(message, optional, tag = "10")]
+    pub first_active: ::core::option::Option<::prost_types::Timestamp>,
+    /// Time of the latest event; absent without one.
+    #[prost(message, optional, tag = "11")]
+    pub last_active: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whole days from the day of the latest event to today.
+    #[prost(int64, optional, tag = "12")]
+    pub days_inactive: ::core::option::Option<i64>,
+    /// Features of the catalogue that were used in the period, in percent.
+    #[prost(double, optional, tag = "13")]
+    pub feature_adoption: ::core::option::Option<f64>,
+    /// Number of members of the account; absent for users and members.
+    #[prost(uint64, optional, tag = "14")]
+    pub members: ::core::option::Option<u64>,
+    /// Number of members with activity in the period; absent for users and members.
+    #[prost(uint64, optional, tag = "15")]
+    pub active_members: ::core::option::Option<u64>,
+    /// Active members in percent of the model's denominator.
+    #[prost(double, optional, tag = "16")]
+    pub active_user_pct: ::core::option::Option<f64>,
+    /// Onboarding steps ever done, in percent.
+    #[prost(double, optional, tag = "17")]
+    pub activation_rate: ::core::option::Option<f64>,
+    /// When it began: the trait created_at, else the time of the first event.
+    #[prost(message, optional, tag = "18")]
+    pub start_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Days from its first day to today.
+    #[prost(int64, optional, tag = "19")]
+    pub tenure_days: ::core::option::Option<i64>,
+    /// Days from its start to its first key event, with fractions.
+    #[prost(double, optional, tag = "20")]
+    pub time_to_first: ::core::option::Option<f64>,
+    /// Members with a green score, in percent of the members.
+    #[prost(double, optional, tag = "21")]
+    pub healthy_user_pct: ::core::option::Option<f64>,
+    /// Days of the current run of green days.
+    #[prost(int64, optional, tag = "22")]
+    pub healthy_days: ::core::option::Option<i64>,
+    /// The score less the score of one period ago, in points.
+    #[prost(double, optional, tag = "23")]
+    pub trend: ::core::option::Option<f64>,
+    /// The same with today's peg for both, so that the growth of others does not move it, in points.
+    #[prost(double, optional, tag = "24")]
+    pub trend_own: ::core::option::Option<f64>,
+    /// Where trend_own points.
+    #[prost(enumeration = "Direction", tag = "25")]
+    pub direction: i32,
+    /// The risk of churn, from 0 to 100.
+    #[prost(double, optional, tag = "26")]
+    pub churn_risk: ::core::option::Option<f64>,
+    /// Whether it is ready for more: a high score that does not fall, and full seats.
+    #[prost(bool, optional, tag = "27")]
+    pub expansion_ready: ::core::option::Option<bool>,
+    /// The state over all dimensions.
+    #[prost(enumeration = "Status", tag = "28")]
+    pub status: i32,
+    /// The name of the model's stage in which it is.
+    #[prost(string, optional, tag = "29")]
+    pub stage: ::core::option::Option<::prost::alloc::string::String>,
+    /// Days from today to its renewal; below 0 when that has passed.
+    #[prost(int64, optional, tag = "30")]
+    pub days_to_renewal: ::core::option::Option<i64>,
+    /// The names of the model's segments to which it belongs, in the model's order.
+    #[prost(string, repeated, tag = "31")]
+    pub segments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What one event's name adds to an entity's score: a row of the relation health_explain.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Contribution {
+    /// The event's name.
+    #[prost(string, tag = "1")]
+    pub event: ::prost::alloc::string::String,
+    /// The place of its weight in the model, from 1.
+    #[prost(int64, tag = "2")]
+    pub position: i64,
+    /// Number of such events in the period.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    /// Number of them that count, after the daily cap.
+    #[prost(uint64, tag = "4")]
+    pub counted: u64,
+    /// The weight of one, in raw points.
+    #[prost(double, optional, tag = "5")]
+    pub weight: ::core::option::Option<f64>,
+    /// What they add to the raw score.
+    #[prost(double, optional, tag = "6")]
+    pub contribution: ::core::option::Option<f64>,
+    /// The contribution over the raw score; absent where that is 0.
+    #[prost(double, optional, tag = "7")]
+    pub share: ::core::option::Option<f64>,
+    /// What they add to the score, in points: over all events these sum to the score less 1.
+    #[prost(double, optional, tag = "8")]
+    pub points: ::core::option::Option<f64>,
+    /// How many more of them would make the score green; absent where no number would.
+    #[prost(int64, optional, tag = "9")]
+    pub to_green: ::core::option::Option<i64>,
+}
+/// One signal of an entity: a row of the relation account_signals.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Signal {
+    /// The model's dimension to which it belongs, such as product or support.
+    #[prost(string, tag = "1")]
+    pub dimension: ::prost::alloc::string::String,
+    /// Its name in the model.
+    #[prost(string, tag = "2")]
+    pub signal: ::prost::alloc::string::String,
+    /// Its value, in the unit of the signal.
+    #[prost(double, optional, tag = "3")]
+    pub value: ::core::option::Option<f64>,
+    /// Its value one period ago.
+    #[prost(double, optional, tag = "4")]
+    pub previous: ::core::option::Option<f64>,
+    /// The value less the previous one.
+    #[prost(double, optional, tag = "5")]
+    pub change: ::core::option::Option<f64>,
+    /// The band of the value.
+    #[prost(enumeration = "Band", tag = "6")]
+    pub band: i32,
+    /// How bad it is, from 0 at its green threshold to 1 at its red one.
+    #[prost(double, optional, tag = "7")]
+    pub severity: ::core::option::Option<f64>,
+    /// Whether it is shown only and does not count for the status.
+    #[prost(bool, tag = "8")]
+    pub is_info: bool,
+    /// The band of the whole dimension: its worst signal's.
+    #[prost(enumeration = "Band", tag = "9")]
+    pub dimension_band: i32,
+}
+/// What one row of scores is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Entity {
+    /// In a request: the entity that the model names. Never sent in an answer.
+    Unspecified = 0,
+    /// A customer account.
+    Account = 1,
+    /// A person, over all the accounts in which they act.
+    User = 2,
+    /// One person in one account.
+    Member = 3,
+}
+impl Entity {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENTITY_UNSPECIFIED",
+            Self::Account => "ENTITY_ACCOUNT",
+            Self::User => "ENTITY_USER",
+            Self::Member => "ENTITY_MEMBER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENTITY_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENTITY_ACCOUNT" => Some(Self::Account),
+            "ENTITY_USER" => Some(Self::User),
+            "ENTITY_MEMBER" => Some(Self::Member),
+            _ => None,
+        }
+    }
+}
+/// Where a value lies between a model's thresholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Band {
+    /// None: the value is NULL.
+    Unspecified = 0,
+    /// At the green threshold or better.
+    Green = 1,
+    /// Between the thresholds.
+    Yellow = 2,
+    /// At the red threshold or worse.
+    Red = 3,
+}
+impl Band {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BAND_UNSPECIFIED",
+            Self::Green => "BAND_GREEN",
+            Self::Yellow => "BAND_YELLOW",
+            Self::Red => "BAND_RED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BAND_UNSPECIFIED" => Some(Self::Unspecified),
+            "BAND_GREEN" => Some(Self::Green),
+            "BAND_YELLOW" => Some(Self::Yellow),
+            "BAND_RED" => Some(Self::Red),
+            _ => None,
+        }
+    }
+}
+/// The state of an entity over all dimensions of its model: any red makes it red, all green make it
+/// green, anything else is yellow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Status {
+    /// None: no dimension has a band.
+    Unspecified = 0,
+    /// Every dimension is green.
+    Green = 1,
+    /// No dimension is red, and one is not green.
+    Yellow = 2,
+    /// A dimension is red.
+    Red = 3,
+}
+impl Status {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STATUS_UNSPECIFIED",
+            Self::Green => "STATUS_GREEN",
+            Self::Yellow => "STATUS_YELLOW",
+            Self::Red => "STATUS_RED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "STATUS_GREEN" => Some(Self::Green),
+            "STATUS_YELLOW" => Some(Self::Yellow),
+            "STATUS_RED" => Some(Self::Red),
+            _ => None,
+        }
+    }
+}
+/// Where a score moved since one period ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Direction {
+    /// None: the trend is NULL.
+    Unspecified = 0,
+    /// It rose by 10 points or more.
+    Up = 1,
+    /// It moved by less than 10 points.
+    Flat = 2,
+    /// It fell by 10 points or more.
+    Down = 3,
+}
+impl Direction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DIRECTION_UNSPECIFIED",
+            Self::Up => "DIRECTION_UP",
+            Self::Flat => "DIRECTION_FLAT",
+            Self::Down => "DIRECTION_DOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DIRECTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "DIRECTION_UP" => Some(Self::Up),
+            "DIRECTION_FLAT" => Some(Self::Flat),
+            "DIRECTION_DOWN" => Some(Self::Down),
+            _ => None,
+        }
+    }
+}
+/// Where scores come from. With the same picture, the same request has the same answer, as long as
+/// nothing is erased and no retention passes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Picture {
+    /// The model.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// Its version, from 1; 0 is the built-in default model.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// What a row is about; never unspecified.
+    #[prost(enumeration = "Entity", tag = "3")]
+    pub entity: i32,
+    /// The last seq that was seen.
+    #[prost(uint64, tag = "4")]
+    pub seq: u64,
+    /// The instant of the question: events at or after it were not seen.
+    #[prost(message, optional, tag = "5")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+    /// The bound on what was known, where the request set one: rows received after it were not seen.
+    #[prost(message, optional, tag = "6")]
+    pub known_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the picture was computed, by the server's clock. One that was computed again is the same
+    /// but for this.
+    #[prost(message, optional, tag = "7")]
+    pub computed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Names this picture: as changed_since_token of a later request it asks what has changed since.
+    /// Opaque, at most 1 KiB, good for the life of the store.
+    #[prost(string, tag = "8")]
+    pub token: ::prost::alloc::string::String,
+}
+/// Which scores. Filters of different fields hold together; the values of one field are
+/// alternatives; an empty one lets all through.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetScoresRequest {
+    /// The model's name; empty means default.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// What a row is about; unspecified means what the model names.
+    #[prost(enumeration = "Entity", tag = "2")]
+    pub entity: i32,
+    /// Only these accounts, at most 100. Not for ENTITY_USER, whose rows have no account. One that
+    /// does not exist has no row.
+    #[prost(string, repeated, tag = "3")]
+    pub account_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only these users, at most 100. Not for ENTITY_ACCOUNT, whose rows have no user.
+    #[prost(string, repeated, tag = "4")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only scores in these bands, at most 100; unspecified is an error.
+    #[prost(enumeration = "Band", repeated, tag = "5")]
+    pub bands: ::prost::alloc::vec::Vec<i32>,
+    /// Only entities with one of these states, at most 100; unspecified is an error.
+    #[prost(enumeration = "Status", repeated, tag = "6")]
+    pub statuses: ::prost::alloc::vec::Vec<i32>,
+    /// Only entities in one of these stages of the model, at most 100.
+    #[prost(string, repeated, tag = "7")]
+    pub stages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only entities in at least one of these segments of the model, at most 100.
+    #[prost(string, repeated, tag = "8")]
+    pub segments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only scores of at least this; not NaN. Entities without a score do not pass.
+    #[prost(double, optional, tag = "9")]
+    pub min_score: ::core::option::Option<f64>,
+    /// Only scores of at most this; not NaN. Entities without a score do not pass.
+    #[prost(double, optional, tag = "10")]
+    pub max_score: ::core::option::Option<f64>,
+    /// Most entities in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "11")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page. Everything else in the
+    /// request must be the same, but for page_size and max_staleness.
+    #[prost(string, tag = "12")]
+    pub page_token: ::prost::alloc::string::String,
+    /// How old the picture may be, from 0; absent means 60 s. 0 sees everything that was durable when
+    /// the request came. A picture of a version that is no longer in force is never taken. Of no
+    /// effect with as_of, known_at, version or page_token.
+    #[prost(message, optional, tag = "13")]
+    pub max_staleness: ::core::option::Option<::prost_types::Duration>,
+    /// The scores as of this instant, exclusive, in microseconds; absent means now.
+    #[prost(message, optional, tag = "14")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only what was received up to this instant, models included; absent means everything.
+    #[prost(message, optional, tag = "15")]
+    pub known_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// This version of the model, from 1; absent means the one in force.
+    #[prost(uint32, optional, tag = "16")]
+    pub version: ::core::option::Option<u32>,
+    /// Only what has changed. With S0 the entities that passed the filters in the earlier picture and
+    /// S1 those that pass now, the answer is: in scores, each of S1 that is not in S0, or whose score,
+    /// band, status or stage differs in any bit; in removed, each of S0 that is not in S1. Whoever
+    /// holds S0, writes scores over it and takes removed away holds S1 in these four columns.
+    #[prost(oneof = "get_scores_request::ChangedSince", tags = "17, 18")]
+    pub changed_since: ::core::option::Option<get_scores_request::ChangedSince>,
+}
+/// Nested message and enum types in `GetScoresRequest`.
+pub mod get_scores_request {
+    /// Only what has changed. With S0 the entities that passed the filters in the earlier picture and
+    /// S1 those that pass now, the answer is: in scores, each of S1 that is not in S0, or whose score,
+    /// band, status or stage differs in any bit; in removed, each of S0 that is not in S1. Whoever
+    /// holds S0, writes scores over it and takes removed away holds S1 in these four columns.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum ChangedSince {
+        /// The token of an earlier answer's picture, of the same model and entity. It is compared with
+        /// as it was, in the version of the model that it had.
+        #[prost(string, tag = "17")]
+        ChangedSinceToken(::prost::alloc::string::String),
+        /// An instant: the picture as of it, of what was known at it, in the version in force then.
+        /// NOT_FOUND where there was no such model yet.
+        #[prost(message, tag = "18")]
+        ChangedSinceTime(::prost_types::Timestamp),
+    }
+}
+/// A page of scores.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetScoresResponse {
+    /// The entities that pass the filters; at most page_size, and fewer where they would not fit 2 MiB.
+    #[prost(message, repeated, tag = "1")]
+    pub scores: ::prost::alloc::vec::Vec<Score>,
+    /// With changed_since, entities that passed the filters in the earlier picture and do not pass
+    /// now, in the same order; together with scores at most page_size.
+    #[prost(message, repeated, tag = "2")]
+    pub removed: ::prost::alloc::vec::Vec<EntityId>,
+    /// Asks for the next page; empty on the last one. Opaque, at most 4 KiB.
+    #[prost(string, tag = "3")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// Number of scores on all pages.
+    #[prost(uint64, tag = "4")]
+    pub total: u64,
+    /// Number of removed on all pages.
+    #[prost(uint64, tag = "5")]
+    pub total_removed: u64,
+    /// Where the scores come from; on all pages the same.
+    #[prost(message, optional, tag = "6")]
+    pub picture: ::core::option::Option<Picture>,
+    /// With changed_since, the picture that was compared with; its token is that of the request, or
+    /// what names the instant.
+    #[prost(message, optional, tag = "7")]
+    pub earlier: ::core::option::Option<Picture>,
+}
+/// Which entity to explain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthServiceExplainRequest {
+    /// The model's name; empty means default.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// What is explained; unspecified means what the model names.
+    #[prost(enumeration = "Entity", tag = "2")]
+    pub entity: i32,
+    /// The account, 1 to 256 bytes. Required for an account and a member.
+    #[prost(string, optional, tag = "3")]
+    pub account_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The person, 1 to 256 bytes. Required for a user and a member.
+    #[prost(string, optional, tag = "4")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most contributions and most signals in the answer, each at most 5,000; 0 means 1,000.
+    #[prost(uint32, tag = "5")]
+    pub max_rows: u32,
+    /// How old the picture may be, from 0; absent means 60 s. 0 sees everything that was durable when
+    /// the request came. Of no effect with as_of, known_at or version.
+    #[prost(message, optional, tag = "6")]
+    pub max_staleness: ::core::option::Option<::prost_types::Duration>,
+    /// As of this instant, exclusive, in microseconds; absent means now.
+    #[prost(message, optional, tag = "7")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only what was received up to this instant, models included; absent means everything.
+    #[prost(message, optional, tag = "8")]
+    pub known_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// This version of the model, from 1; absent means the one in force.
+    #[prost(uint32, optional, tag = "9")]
+    pub version: ::core::option::Option<u32>,
+}
+/// An entity's score and where it comes from.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HealthServiceExplainResponse {
+    /// The score; always present.
+    #[prost(message, optional, tag = "1")]
+    pub score: ::core::option::Option<Score>,
+    /// What it is made of, the largest points first, by their amount. The points of all of them sum to
+    /// the score less 1.
+    #[prost(message, repeated, tag = "2")]
+    pub contributions: ::prost::alloc::vec::Vec<Contribution>,
+    /// Number of contributions, those past max_rows included.
+    #[prost(uint64, tag = "3")]
+    pub total_contributions: u64,
+    /// The signals of the model, by dimension and name.
+    #[prost(message, repeated, tag = "4")]
+    pub signals: ::prost::alloc::vec::Vec<Signal>,
+    /// Number of signals, those past max_rows included.
+    #[prost(uint64, tag = "5")]
+    pub total_signals: u64,
+    /// Where all of this comes from.
+    #[prost(message, optional, tag = "6")]
+    pub picture: ::core::option::Option<Picture>,
+}
+/// Generated client implementations.
+pub mod health_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Answers how healthy accounts, users and members are.
+    ///
+    /// Answers come from a picture: the scores of every entity of a model at one moment, computed once
+    /// and kept for a while. Which picture, every answer says.
+    #[derive(Debug, Clone)]
+    pub struct HealthServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl HealthServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> HealthServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> HealthServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            HealthServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The scores that pass the filters, in pages, ascending by account_id, then user_id, in byte
+        /// order, absent ones last. All pages are of one picture: what is appended between them changes
+        /// nothing. NOT_FOUND: there is no such model. INVALID_ARGUMENT: a filter or a token is wrong.
+        /// RESOURCE_EXHAUSTED with reason PICTURE_TOO_LARGE: more than 1,000,000 entities or 256 MiB; ask
+        /// the relation health_scores in SQL.
+        pub async fn get_scores(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetScoresRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetScoresResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.HealthService/GetScores",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.HealthService", "GetScores"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One entity's score, what it is made of, and its signals, all of one picture. NOT_FOUND: there
+        /// is no such model, or no such entity in the picture. INVALID_ARGUMENT: the ids are not those of
+        /// the entity.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HealthServiceExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HealthServiceExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.HealthService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.HealthService", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod health_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with HealthServiceServer.
+    #[async_trait]
+    pub trait HealthService: std::marker::Send + std::marker::Sync + 'static {
+        /// The scores that pass the filters, in pages, ascending by account_id, then user_id, in byte
+        /// order, absent ones last. All pages are of one picture: what is appended between them changes
+        /// nothing. NOT_FOUND: there is no such model. INVALID_ARGUMENT: a filter or a token is wrong.
+        /// RESOURCE_EXHAUSTED with reason PICTURE_TOO_LARGE: more than 1,000,000 entities or 256 MiB; ask
+        /// the relation health_scores in SQL.
+        async fn get_scores(
+            &self,
+            request: tonic::Request<super::GetScoresRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetScoresResponse>,
+            tonic::Status,
+        >;
+        /// One entity's score, what it is made of, and its signals, all of one picture. NOT_FOUND: there
+        /// is no such model, or no such entity in the picture. INVALID_ARGUMENT: the ids are not those of
+        /// the entity.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::HealthServiceExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HealthServiceExplainResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Answers how healthy accounts, users and members are.
+    ///
+    /// Answers come from a picture: the scores of every entity of a model at one moment, computed once
+    /// and kept for a while. Which picture, every answer says.
+    #[derive(Debug)]
+    pub struct HealthServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> HealthServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for HealthServiceServer<T>
+    where
+        T: HealthService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/vitalog.v1.HealthService/GetScores" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetScoresSvc<T: HealthService>(pub Arc<T>);
+                    impl<
+                        T: HealthService,
+                    > tonic::server::UnaryService<super::GetScoresRequest>
+                    for GetScoresSvc<T> {
+                        type Response = super::GetScoresResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetScoresRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as HealthService>::get_scores(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetScoresSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.HealthService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: HealthService>(pub Arc<T>);
+                    impl<
+                        T: HealthService,
+                    > tonic::server::UnaryService<super::HealthServiceExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::HealthServiceExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HealthServiceExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as HealthService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for HealthServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "vitalog.v1.HealthService";
+    impl<T> tonic::server::NamedService for HealthServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// One version of a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Model {
+    /// The name, as the text gives it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The version, from 1; 0 is the built-in default model.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// What it scores; never unspecified.
+    #[prost(enumeration = "Entity", tag = "3")]
+    pub entity: i32,
+    /// Its place among the models of the same entity: each account belongs to the first model that
+    /// matches. Absent where the text gives none.
+    #[prost(int64, optional, tag = "4")]
+    pub priority: ::core::option::Option<i64>,
+    /// The period over which events count, in days of the model's time zone.
+    #[prost(uint32, tag = "5")]
+    pub period_days: u32,
+    /// What it is for, in its author's words.
+    #[prost(string, optional, tag = "6")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// From when it was in force, by the server's clock; absent for the built-in default.
+    #[prost(message, optional, tag = "7")]
+    pub valid_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// A hash of the text, in hexadecimal: equal texts have equal hashes.
+    #[prost(string, tag = "8")]
+    pub content_hash: ::prost::alloc::string::String,
+    /// Whether this version is in force now.
+    #[prost(bool, tag = "9")]
+    pub is_current: bool,
+    /// The text. Empty in lists.
+    #[prost(string, tag = "10")]
+    pub toml: ::prost::alloc::string::String,
+}
+/// A fault of a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelFault {
+    /// The line of the text, from 1; 0 when it is in no single line.
+    #[prost(uint32, tag = "1")]
+    pub line: u32,
+    /// What is wrong, as a sentence. Its wording may change.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+/// A model to store.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelServiceApplyRequest {
+    /// The model as TOML in UTF-8, at most 1 MiB.
+    #[prost(string, tag = "1")]
+    pub toml: ::prost::alloc::string::String,
+    /// Take names of events that the store has never seen; otherwise they are faults, as most are
+    /// mistyped.
+    #[prost(bool, tag = "2")]
+    pub allow_unknown_events: bool,
+}
+/// What became of a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelServiceApplyResponse {
+    /// The version in force now.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+    /// Whether it is new; false when the text was in force already.
+    #[prost(bool, tag = "2")]
+    pub is_new: bool,
+}
+/// A model to check.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelServiceCheckRequest {
+    /// The model as TOML in UTF-8, at most 1 MiB.
+    #[prost(string, tag = "1")]
+    pub toml: ::prost::alloc::string::String,
+    /// Take names of events that the store has never seen.
+    #[prost(bool, tag = "2")]
+    pub allow_unknown_events: bool,
+    /// Most differences in the answer, at most 5,000; 0 means 1,000.
+    #[prost(uint32, tag = "3")]
+    pub max_rows: u32,
+}
+/// What a check found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelServiceCheckResponse {
+    /// The faults, ascending by line, at most 1,000; empty for a model that is right. Everything below
+    /// is empty where there are any.
+    #[prost(message, repeated, tag = "1")]
+    pub faults: ::prost::alloc::vec::Vec<ModelFault>,
+    /// Old and new of each entity that either version scores, the worst change first, at most
+    /// max_rows; entities without a change come last.
+    #[prost(message, repeated, tag = "2")]
+    pub differences: ::prost::alloc::vec::Vec<ScoreDifference>,
+    /// Number of entities that either version scores.
+    #[prost(uint64, tag = "3")]
+    pub total: u64,
+    /// Number of them whose score, band or status would change.
+    #[prost(uint64, tag = "4")]
+    pub total_changed: u64,
+    /// Number of them whose band would change.
+    #[prost(uint64, tag = "5")]
+    pub total_band_changed: u64,
+    /// Number of them whose status would change.
+    #[prost(uint64, tag = "6")]
+    pub total_status_changed: u64,
+}
+/// What a model would change for one entity.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScoreDifference {
+    /// The account; absent for users.
+    #[prost(string, optional, tag = "1")]
+    pub account_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The person; absent for accounts.
+    #[prost(string, optional, tag = "2")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The score by the version in force, from 1 to 100; absent where it has none.
+    #[prost(double, optional, tag = "3")]
+    pub old_score: ::core::option::Option<f64>,
+    /// The score by the checked text, from 1 to 100; absent where it has none.
+    #[prost(double, optional, tag = "4")]
+    pub new_score: ::core::option::Option<f64>,
+    /// The band of the old score.
+    #[prost(enumeration = "Band", tag = "5")]
+    pub old_band: i32,
+    /// The band of the new score.
+    #[prost(enumeration = "Band", tag = "6")]
+    pub new_band: i32,
+    /// The status by the version in force.
+    #[prost(enumeration = "Status", tag = "7")]
+    pub old_status: i32,
+    /// The status by the checked text.
+    #[prost(enumeration = "Status", tag = "8")]
+    pub new_status: i32,
+}
+/// Asks for one model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelServiceGetRequest {
+    /// The model's name; empty means default.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The version; absent means the one in force.
+    #[prost(uint32, optional, tag = "2")]
+    pub version: ::core::option::Option<u32>,
+}
+/// The model asked for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelServiceGetResponse {
+    /// With its text; always present.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+/// Asks for versions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelServiceListRequest {
+    /// Only versions of this model; absent means all. Of a model that does not exist there are none.
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// Only versions in force now.
+    #[prost(bool, tag = "2")]
+    pub current_only: bool,
+    /// Most models in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "3")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of versions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelServiceListResponse {
+    /// Ascending by name, then version, without their texts.
+    #[prost(message, repeated, tag = "1")]
+    pub models: ::prost::alloc::vec::Vec<Model>,
+    /// Asks for the next page; empty on the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod model_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Keeps health models. A model is a TOML text; what is applied becomes a new version, and no
+    /// version ever changes or goes away.
+    #[derive(Debug, Clone)]
+    pub struct ModelServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ModelServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ModelServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ModelServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ModelServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Stores a model as a new version, in force from now on; the answer means durable. A text that is
+        /// in force already makes no new version, so that a retry is safe. INVALID_ARGUMENT with reason
+        /// MODEL_INVALID: the model is wrong; BadRequest names its first faults, each with its line, and
+        /// Check lists all.
+        pub async fn apply(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ModelServiceApplyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceApplyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ModelService/Apply",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ModelService", "Apply"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Checks a model as Apply does and stores nothing. A model that is wrong is no failure of the
+        /// call: the answer lists its faults. For one that is right it lists what would change.
+        pub async fn check(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ModelServiceCheckRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceCheckResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ModelService/Check",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ModelService", "Check"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One version of a model, with its text. NOT_FOUND names the nearest model.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ModelServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceGetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ModelService/Get",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ModelService", "Get"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Versions of models, ascending by name, then version, without their texts, in pages.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ModelServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ModelService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ModelService", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod model_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ModelServiceServer.
+    #[async_trait]
+    pub trait ModelService: std::marker::Send + std::marker::Sync + 'static {
+        /// Stores a model as a new version, in force from now on; the answer means durable. A text that is
+        /// in force already makes no new version, so that a retry is safe. INVALID_ARGUMENT with reason
+        /// MODEL_INVALID: the model is wrong; BadRequest names its first faults, each with its line, and
+        /// Check lists all.
+        async fn apply(
+            &self,
+            request: tonic::Request<super::ModelServiceApplyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceApplyResponse>,
+            tonic::Status,
+        >;
+        /// Checks a model as Apply does and stores nothing. A model that is wrong is no failure of the
+        /// call: the answer lists its faults. For one that is right it lists what would change.
+        async fn check(
+            &self,
+            request: tonic::Request<super::ModelServiceCheckRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceCheckResponse>,
+            tonic::Status,
+        >;
+        /// One version of a model, with its text. NOT_FOUND names the nearest model.
+        async fn get(
+            &self,
+            request: tonic::Request<super::ModelServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceGetResponse>,
+            tonic::Status,
+        >;
+        /// Versions of models, ascending by name, then version, without their texts, in pages.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ModelServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ModelServiceListResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Keeps health models. A model is a TOML text; what is applied becomes a new version, and no
+    /// version ever changes or goes away.
+    #[derive(Debug)]
+    pub struct ModelServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ModelServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ModelServiceServer<T>
+    where
+        T: ModelService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/vitalog.v1.ModelService/Apply" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplySvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<super::ModelServiceApplyRequest>
+                    for ApplySvc<T> {
+                        type Response = super::ModelServiceApplyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ModelServiceApplyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::apply(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.ModelService/Check" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckSvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<super::ModelServiceCheckRequest>
+                    for CheckSvc<T> {
+                        type Response = super::ModelServiceCheckResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ModelServiceCheckRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::check(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.ModelService/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<super::ModelServiceGetRequest>
+                    for GetSvc<T> {
+                        type Response = super::ModelServiceGetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ModelServiceGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.ModelService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<super::ModelServiceListRequest>
+                    for ListSvc<T> {
+                        type Response = super::ModelServiceListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ModelServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ModelServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "vitalog.v1.ModelService";
+    impl<T> tonic::server::NamedService for ModelServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// One question.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueryRequest {
     /// One SQL statement in UTF-8, at most 1 MiB.
     #[prost(string, tag = "1")]
@@ -1174,6 +2809,45 @@ pub struct QueryRequest {
     /// statement. Absent means the last durable seq; a seq past it fails with OUT_OF_RANGE.
     #[prost(uint64, optional, tag = "2")]
     pub as_of_seq: ::core::option::Option<u64>,
+    /// The values of the statement's placeholders, $1 first: as many as it has, at most 1,000.
+    /// INVALID_ARGUMENT names a value that is missing, left over or of a type that does not fit.
+    #[prost(message, repeated, tag = "3")]
+    pub parameters: ::prost::alloc::vec::Vec<Value>,
+}
+/// A value of SQL.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Value {
+    /// The value with its type. Required: NULL has a word of its own.
+    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub kind: ::core::option::Option<value::Kind>,
+}
+/// Nested message and enum types in `Value`.
+pub mod value {
+    /// The value with its type. Required: NULL has a word of its own.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        /// NULL, of any type.
+        #[prost(enumeration = "::prost_types::NullValue", tag = "1")]
+        NullValue(i32),
+        /// BOOLEAN.
+        #[prost(bool, tag = "2")]
+        BooleanValue(bool),
+        /// BIGINT.
+        #[prost(int64, tag = "3")]
+        IntegerValue(i64),
+        /// DOUBLE; NaN and the infinities are values, too.
+        #[prost(double, tag = "4")]
+        DoubleValue(f64),
+        /// TEXT, in UTF-8.
+        #[prost(string, tag = "5")]
+        StringValue(::prost::alloc::string::String),
+        /// TIMESTAMP, UTC, in microseconds: finer digits are cut off, not rounded.
+        #[prost(message, tag = "6")]
+        TimestampValue(::prost_types::Timestamp),
+        /// DATE, in days since 1970-01-01.
+        #[prost(int32, tag = "7")]
+        DateValue(i32),
+    }
 }
 /// One piece of an answer. A stream holds Arrow pieces, then statistics as its last message. A
 /// client skips a message whose part it does not know.
@@ -1523,6 +3197,641 @@ pub mod query_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "vitalog.v1.QueryService";
     impl<T> tonic::server::NamedService for QueryServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// One version of a view.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct View {
+    /// The name, as SQL writes it: unquoted names are lower case.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The version, from 1.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// From when it was in force, by the server's clock.
+    #[prost(message, optional, tag = "3")]
+    pub valid_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether this version is in force now; never with is_dropped.
+    #[prost(bool, tag = "4")]
+    pub is_current: bool,
+    /// Whether this version takes the view out of force.
+    #[prost(bool, tag = "5")]
+    pub is_dropped: bool,
+    /// The statement. Empty in lists, and where the view is dropped.
+    #[prost(string, tag = "6")]
+    pub sql: ::prost::alloc::string::String,
+}
+/// A view to store.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceApplyRequest {
+    /// The name, as SQL writes it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// One SELECT statement in UTF-8, at most 1 MiB.
+    #[prost(string, tag = "2")]
+    pub sql: ::prost::alloc::string::String,
+}
+/// The view that was stored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceApplyResponse {
+    /// The version in force now.
+    #[prost(message, optional, tag = "1")]
+    pub view: ::core::option::Option<View>,
+}
+/// Names a view to drop.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceDropRequest {
+    /// The name, as SQL writes it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// The view that was dropped.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceDropResponse {
+    /// The version that took it out of force.
+    #[prost(message, optional, tag = "1")]
+    pub view: ::core::option::Option<View>,
+}
+/// Asks for one view.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceGetRequest {
+    /// The name, as SQL writes it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The version; absent means the one in force.
+    #[prost(uint32, optional, tag = "2")]
+    pub version: ::core::option::Option<u32>,
+}
+/// The view asked for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceGetResponse {
+    /// With its statement; always present.
+    #[prost(message, optional, tag = "1")]
+    pub view: ::core::option::Option<View>,
+}
+/// Asks for versions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewServiceListRequest {
+    /// Only versions of this view; absent means all. Of a view that does not exist there are none.
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// Only versions in force now.
+    #[prost(bool, tag = "2")]
+    pub current_only: bool,
+    /// Most views in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "3")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of versions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ViewServiceListResponse {
+    /// Ascending by name, then version, without their statements.
+    #[prost(message, repeated, tag = "1")]
+    pub views: ::prost::alloc::vec::Vec<View>,
+    /// Asks for the next page; empty on the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod view_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Keeps named views. Like models they are versioned, and no version ever changes or goes away.
+    #[derive(Debug, Clone)]
+    pub struct ViewServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ViewServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ViewServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ViewServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ViewServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Stores a view as a new version, in force from now on; the answer means durable. The statement
+        /// is planned first: INVALID_ARGUMENT names the place of its fault.
+        pub async fn apply(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ViewServiceApplyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceApplyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ViewService/Apply",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ViewService", "Apply"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a view out of force. NOT_FOUND names the nearest view.
+        pub async fn drop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ViewServiceDropRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceDropResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ViewService/Drop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ViewService", "Drop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One version of a view, with its statement. NOT_FOUND names the nearest view.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ViewServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceGetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ViewService/Get",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ViewService", "Get"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Versions of views, ascending by name, then version, without their statements, in pages.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ViewServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.ViewService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.ViewService", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod view_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ViewServiceServer.
+    #[async_trait]
+    pub trait ViewService: std::marker::Send + std::marker::Sync + 'static {
+        /// Stores a view as a new version, in force from now on; the answer means durable. The statement
+        /// is planned first: INVALID_ARGUMENT names the place of its fault.
+        async fn apply(
+            &self,
+            request: tonic::Request<super::ViewServiceApplyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceApplyResponse>,
+            tonic::Status,
+        >;
+        /// Takes a view out of force. NOT_FOUND names the nearest view.
+        async fn drop(
+            &self,
+            request: tonic::Request<super::ViewServiceDropRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceDropResponse>,
+            tonic::Status,
+        >;
+        /// One version of a view, with its statement. NOT_FOUND names the nearest view.
+        async fn get(
+            &self,
+            request: tonic::Request<super::ViewServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceGetResponse>,
+            tonic::Status,
+        >;
+        /// Versions of views, ascending by name, then version, without their statements, in pages.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ViewServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ViewServiceListResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Keeps named views. Like models they are versioned, and no version ever changes or goes away.
+    #[derive(Debug)]
+    pub struct ViewServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ViewServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ViewServiceServer<T>
+    where
+        T: ViewService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/vitalog.v1.ViewService/Apply" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplySvc<T: ViewService>(pub Arc<T>);
+                    impl<
+                        T: ViewService,
+                    > tonic::server::UnaryService<super::ViewServiceApplyRequest>
+                    for ApplySvc<T> {
+                        type Response = super::ViewServiceApplyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ViewServiceApplyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ViewService>::apply(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.ViewService/Drop" => {
+                    #[allow(non_camel_case_types)]
+                    struct DropSvc<T: ViewService>(pub Arc<T>);
+                    impl<
+                        T: ViewService,
+                    > tonic::server::UnaryService<super::ViewServiceDropRequest>
+                    for DropSvc<T> {
+                        type Response = super::ViewServiceDropResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ViewServiceDropRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ViewService>::drop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DropSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.ViewService/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: ViewService>(pub Arc<T>);
+                    impl<
+                        T: ViewService,
+                    > tonic::server::UnaryService<super::ViewServiceGetRequest>
+                    for GetSvc<T> {
+                        type Response = super::ViewServiceGetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ViewServiceGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ViewService>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.ViewService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: ViewService>(pub Arc<T>);
+                    impl<
+                        T: ViewService,
+                    > tonic::server::UnaryService<super::ViewServiceListRequest>
+                    for ListSvc<T> {
+                        type Response = super::ViewServiceListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ViewServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ViewService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ViewServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "vitalog.v1.ViewService";
+    impl<T> tonic::server::NamedService for ViewServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
