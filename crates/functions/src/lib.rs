@@ -34,6 +34,7 @@ mod reference;
 mod scalar;
 mod window;
 
+pub use local_days::{LocalDays, Zone};
 pub use reference::reference;
 
 /// Every scalar function, in the order of their names.

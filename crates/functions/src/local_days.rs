@@ -19,9 +19,20 @@ const OFFSETS: i64 = 1024;
 
 /// A time zone of the IANA database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Zone {
+pub enum Zone {
+    /// UTC: a day is 24 hours.
     Utc,
+    /// Any other.
     Named(Tz),
+}
+
+impl From<Tz> for Zone {
+    fn from(zone: Tz) -> Self {
+        match zone {
+            Tz::UTC => Self::Utc,
+            other => Self::Named(other),
+        }
+    }
 }
 
 impl Zone {
@@ -58,7 +69,7 @@ impl FromStr for Zone {
 /// Turns instants into local days. Remembers the last day and recent offsets, so rows clustered in
 /// time cost two comparisons each.
 #[derive(Clone)]
-pub(crate) struct LocalDays {
+pub struct LocalDays {
     zone: Zone,
     /// All instants in `from_us..to_us` are on `day`.
     from_us: i64,
@@ -75,7 +86,8 @@ impl fmt::Debug for LocalDays {
 }
 
 impl LocalDays {
-    pub(crate) fn new(zone: Zone) -> Self {
+    /// Remembers nothing yet.
+    pub fn new(zone: Zone) -> Self {
         Self {
             zone,
             from_us: 0,
@@ -94,7 +106,7 @@ impl LocalDays {
     /// # Errors
     /// [`Error::Day`] outside the years 1 to 9999.
     #[inline]
-    pub(crate) fn day(&mut self, instant_us: i64) -> Result<i32, Error> {
+    pub fn day(&mut self, instant_us: i64) -> Result<i32, Error> {
         if !self.is_same_day(instant_us) {
             self.move_to(instant_us)?;
         }
@@ -112,7 +124,7 @@ impl LocalDays {
     ///
     /// # Errors
     /// [`Error::Day`] outside the years 1 to 9999.
-    pub(crate) fn start_of(&self, day: i64) -> Result<i64, Error> {
+    pub fn start_of(&self, day: i64) -> Result<i64, Error> {
         let day = check_day(day)?;
         let midnight_us = i64::from(day) * DAY_US;
         match self.zone {

@@ -211,19 +211,15 @@ fn coerced(kind: Kind, found: &DataType) -> Option<DataType> {
             coerced(Kind::Boolean, item.data_type()).map(|_| boolean_list())
         }
         (Kind::BooleanList, Null) => Some(boolean_list()),
-        (Kind::Interval | Kind::Days, Interval(_) | Duration(_)) => Some(interval()),
+        (Kind::Interval | Kind::Days | Kind::Length, Interval(_) | Duration(_)) => {
+            Some(interval())
+        }
         (Kind::Interval, Null) => Some(interval()),
-        (Kind::Days, found) => coerced(Kind::Number, found),
+        (Kind::Days | Kind::Length, found) => coerced(Kind::Number, found),
         (
             Kind::State | Kind::Sketch,
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView | Null,
         ) => Some(DataType::Binary),
-        (Kind::Length, DataType::Interval(_) | DataType::Duration(_)) => {
-            Some(DataType::Interval(IntervalUnit::MonthDayNano))
-        }
-        (Kind::Length, found) => {
-            (found.is_numeric() || found.is_null()).then_some(DataType::Float64)
-        }
         _ => None,
     }
 }

@@ -50,13 +50,13 @@ impl Control {
     pub fn check(&self) -> Result<(), DataFusionError> {
         if self.is_cancelled.load(Ordering::Relaxed) {
             let error = QueryError::new(QueryErrorKind::Closed, "the statement was cancelled");
-            return Err(DataFusionError::External(Box::new(error)));
+            return Err(error.into());
         }
         if self
             .deadline()
             .is_some_and(|deadline| Instant::now() >= deadline)
         {
-            return Err(DataFusionError::External(Box::new(self.past_deadline())));
+            return Err(self.past_deadline().into());
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use datafusion::error::DataFusionError;
 use vitalog_store::{StoreError, StoreErrorKind};
 
 /// What a caller can do about an error.
@@ -131,6 +132,13 @@ impl fmt::Display for QueryError {
 }
 
 impl std::error::Error for QueryError {}
+
+/// On its way through the engine; `diagnosis` takes it out again.
+impl From<QueryError> for DataFusionError {
+    fn from(error: QueryError) -> Self {
+        Self::External(Box::new(error))
+    }
+}
 
 impl From<StoreError> for QueryError {
     fn from(error: StoreError) -> Self {

@@ -95,5 +95,5 @@ fn placeholders(plan: &LogicalPlan) -> Result<BTreeSet<String>, DataFusionError>
 }
 
 fn invalid(message: String) -> DataFusionError {
-    DataFusionError::External(Box::new(QueryError::invalid(message)))
+    QueryError::invalid(message).into()
 }

@@ -189,5 +189,5 @@ pub(crate) fn refused(what: &str, access: Access) -> DataFusionError {
 }
 
 fn invalid(message: impl Into<String>) -> DataFusionError {
-    DataFusionError::External(Box::new(QueryError::invalid(message)))
+    QueryError::invalid(message).into()
 }

@@ -266,5 +266,5 @@ pub(crate) fn check_name(name: &str) -> std::result::Result<(), QueryError> {
 }
 
 fn invalid(message: impl Into<String>) -> DataFusionError {
-    DataFusionError::External(Box::new(QueryError::invalid(message)))
+    QueryError::invalid(message).into()
 }

@@ -94,7 +94,7 @@ impl StatementSnapshot {
     fn models(&self) -> Result<Arc<ModelBook>> {
         self.derived.models.get(|| {
             let book = self.model_book(None);
-            book.map_err(|error| DataFusionError::External(Box::new(error)))
+            book.map_err(DataFusionError::from)
         })
     }
 

@@ -12,7 +12,7 @@ use crate::snapshot::StatementSnapshot;
 
 /// An error of the store on its way through the engine.
 pub(super) fn damage(error: StoreError) -> DataFusionError {
-    DataFusionError::External(Box::new(QueryError::from(error)))
+    QueryError::from(error).into()
 }
 
 /// The sections of which at least one row is seen, in time order.

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::Array;
-use datafusion::error::DataFusionError;
 use serde_json::value::RawValue;
 use vitalog_event::{
     GROUP_EVENT, IDENTIFY_EVENT, TimeUnit, parse_timestamp_us, timestamp_us_from_number,
@@ -133,7 +132,7 @@ impl Traits {
 fn members_of(properties: &str) -> Result<BTreeMap<String, &RawValue>> {
     serde_json::from_str(properties).map_err(|error| {
         let message = format!("properties of a stored event are no JSON object: {error}");
-        DataFusionError::External(Box::new(QueryError::new(QueryErrorKind::Data, message)))
+        QueryError::new(QueryErrorKind::Data, message).into()
     })
 }
 

@@ -123,5 +123,5 @@ pub(super) fn refused(
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> DataFusionError {
-    DataFusionError::External(Box::new(QueryError::invalid(message)))
+    QueryError::invalid(message).into()
 }

@@ -147,7 +147,7 @@ impl<'a> Arguments<'a> {
         };
         let known = self.snapshot.snapshot.seq_known_at(known_at.instant_us);
         let known = known.map_err(crate::error::QueryError::from);
-        let known = known.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let known = known.map_err(DataFusionError::from)?;
         Ok(known.min(self.snapshot.seq))
     }
 
@@ -157,7 +157,7 @@ impl<'a> Arguments<'a> {
         let book = self
             .snapshot
             .model_book(known_at_us)
-            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+            .map_err(DataFusionError::from)?;
         let version = self.version(&book)?;
         let entity = match self.text(Argument::Entity)? {
             None => version.model.entity,

@@ -80,7 +80,7 @@ fn unknown_relation(name: &ObjectName) -> DataFusionError {
     let relations = Relation::ALL.map(Relation::name);
     let suggestion = last.and_then(|last| near(&last.value, relations.into_iter()));
     let error = QueryError::invalid(format!("there is no relation {name}"));
-    DataFusionError::External(Box::new(error.with_suggestion(suggestion)))
+    error.with_suggestion(suggestion).into()
 }
 
 fn argument_of(

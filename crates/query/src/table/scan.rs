@@ -432,5 +432,5 @@ fn truncated(ranges: Vec<std::ops::Range<usize>>, rows_max: usize) -> Vec<std::o
 }
 
 fn damage(error: StoreError) -> DataFusionError {
-    DataFusionError::External(Box::new(QueryError::from(error)))
+    QueryError::from(error).into()
 }

@@ -121,7 +121,7 @@ pub(super) fn of(
                         question.model().name
                     );
                     let error = QueryError::new(QueryErrorKind::Limit, message);
-                    return Err(DataFusionError::External(Box::new(error)));
+                    return Err(error.into());
                 }
                 parts.push(part.sql);
                 natives = part.natives;
