@@ -5,7 +5,7 @@
 //!
 //! Three durabilities are kept apart, because file systems do:
 //! - **bytes** of a file are durable after [`WriteFile::sync_data`] or [`WriteFile::sync_all`];
-//! - a **name** (created, renamed, removed) is durable after [`Directory::sync_folder`] of its
+//! - a **name** (created, linked, renamed, removed) is durable after [`Directory::sync_folder`] of its
 //!   folder, or after [`Directory::rename`], which does it;
 //! - a **folder** is durable as soon as it was created.
 
@@ -94,6 +94,17 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// `Missing`; `Full`; `Io`. After an error the rename may or may not have happened.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
 
+    /// Gives a file a second name (a hard link); missing folders of `to` are created and made
+    /// durable. Both names stand for the same bytes from then on, and removing one leaves the
+    /// other. **The new name is durable after [`sync_folder`](Self::sync_folder)** of its folder;
+    /// the bytes are as durable as they were. Only for published files: a write through either
+    /// name shows in both.
+    ///
+    /// # Errors
+    /// `Io` (already exists) where `to` is taken; `Missing` where `from` is; `Full`; `Io`, also
+    /// where the file system has no hard links or the file has as many as it can have.
+    fn link(&self, from: &str, to: &str) -> Result<()>;
+
     /// Unlinks a file. Open handles and maps of it stay valid. Durable after
     /// [`sync_folder`](Self::sync_folder); until then a crash may bring the file back.
     ///
@@ -109,7 +120,21 @@ pub trait Directory: Send + Sync + Debug + 'static {
     /// `Io`.
     fn list(&self, folder: &str) -> Result<Vec<String>>;
 
-    /// Makes the names created, renamed and removed in `folder` durable; "" is the directory
+    /// The names of the folders directly in `folder`, relative to it, in byte order; "" is the
+    /// directory itself. Names that are not UTF-8 are left out; a missing folder has no folders.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn folders(&self, folder: &str) -> Result<Vec<String>>;
+
+    /// Removes an empty folder. Durable after [`sync_folder`](Self::sync_folder) of the folder
+    /// that it was in; until then a crash may bring it back.
+    ///
+    /// # Errors
+    /// `Missing`; `Io` where it is not empty.
+    fn remove_folder(&self, folder: &str) -> Result<()>;
+
+    /// Makes the names created, linked, renamed and removed in `folder` durable; "" is the directory
     /// itself.
     ///
     /// # Errors

@@ -80,6 +80,23 @@ impl RealDirectory {
         }
     }
 
+    /// The folders in a folder, or everything else in it, in byte order; none where it is missing.
+    fn names_in(&self, folder: &str, folders: bool) -> Result<Vec<String>> {
+        let path = self.resolve_folder("list", folder)?;
+        let found = match entries(&path) {
+            Ok(found) => found,
+            Err(source) if is_missing(&source) => return Ok(Vec::new()),
+            Err(source) => return Err(DiskError::io("list", path, source)),
+        };
+        let mut names: Vec<String> = found
+            .into_iter()
+            .filter(|(_, is_folder)| *is_folder == folders)
+            .filter_map(|(entry, _)| entry.file_name().into_string().ok())
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     fn writer(&self, file: File, path: PathBuf) -> Box<dyn WriteFile> {
         Box::new(RealWriteFile {
             file,
@@ -172,27 +189,48 @@ impl Directory for RealDirectory {
         Ok(())
     }
 
+    fn link(&self, from: &str, to: &str) -> Result<()> {
+        let source_path = self.resolve("link", from)?;
+        let target_path = self.resolve("link to", to)?;
+        let linked = match fs::hard_link(&source_path, &target_path) {
+            // The file itself may be what is missing; then no folder is made for it.
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                if let Err(source) = fs::metadata(&source_path) {
+                    return Err(DiskError::io("link", source_path, source));
+                }
+                create_folders(&self.resolve_folder("link to", folder_of(to))?)?;
+                fs::hard_link(&source_path, &target_path)
+            }
+            linked => linked,
+        };
+        match linked {
+            Ok(()) => Ok(()),
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Err(DiskError::io("link to", target_path, source))
+            }
+            Err(source) => Err(DiskError::io("link", source_path, source)),
+        }
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let path = self.resolve("remove", name)?;
         fs::remove_file(&path).map_err(|source| DiskError::io("remove", path, source))
     }
 
     fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let path = self.resolve_folder("list", folder)?;
-        let mut names = Vec::new();
-        match entries(&path) {
-            Ok(found) => {
-                for (entry, is_folder) in found {
-                    let name = entry.file_name().into_string();
-                    names.extend(name.ok().filter(|_| !is_folder));
-                }
-            }
-            Err(source) if is_missing(&source) => {}
-            Err(source) => return Err(DiskError::io("list", path, source)),
-        }
+        let mut names = self.names_in(folder, false)?;
         names.retain(|name| !(folder.is_empty() && name == LOCK_NAME));
-        names.sort_unstable();
         Ok(names)
+    }
+
+    fn folders(&self, folder: &str) -> Result<Vec<String>> {
+        self.names_in(folder, true)
+    }
+
+    fn remove_folder(&self, folder: &str) -> Result<()> {
+        // The checked name is a file's: the directory itself is not removed.
+        let path = self.resolve("remove folder", folder)?;
+        fs::remove_dir(&path).map_err(|source| DiskError::io("remove folder", path, source))
     }
 
     fn sync_folder(&self, folder: &str) -> Result<()> {

@@ -40,6 +40,9 @@ contract! {
     lists_are_sorted_and_of_one_folder,
     rename_replaces_and_creates_folders,
     rename_to_itself_changes_nothing,
+    a_link_is_a_second_name_of_one_file,
+    a_link_replaces_nothing_and_needs_a_file,
+    folders_are_listed_and_removed_when_empty,
     handles_outlive_rename_and_removal,
     a_map_shows_the_whole_file,
     a_map_outlives_removal,
@@ -134,6 +137,8 @@ fn missing_files_are_missing(directory: &dyn Directory) {
         directory.map("a/b").expect_err("map"),
         directory.rename("a/b", "c").expect_err("rename"),
         directory.remove("a/b").expect_err("remove"),
+        directory.link("a/b", "c").expect_err("link"),
+        directory.remove_folder("a/b").expect_err("remove_folder"),
     ];
     for error in errors {
         assert_eq!(error.kind(), DiskErrorKind::Missing, "{error}");
@@ -202,6 +207,9 @@ fn names_cannot_leave_the_directory(directory: &dyn Directory) {
             directory.rename(name, "c").expect_err(name),
             directory.rename("good", name).expect_err(name),
             directory.remove(name).expect_err(name),
+            directory.link(name, "c").expect_err(name),
+            directory.link("good", name).expect_err(name),
+            directory.remove_folder(name).expect_err(name),
         ];
         for error in errors {
             assert_eq!(error.io_kind(), Some(ErrorKind::InvalidInput), "{error}");
@@ -210,6 +218,7 @@ fn names_cannot_leave_the_directory(directory: &dyn Directory) {
     }
     for folder in ["..", "/", "a/.."] {
         assert!(directory.list(folder).is_err(), "{folder}");
+        assert!(directory.folders(folder).is_err(), "{folder}");
         assert!(directory.sync_folder(folder).is_err(), "{folder}");
     }
     assert_eq!(directory.list("").expect("a list"), ["good"]);
@@ -241,6 +250,70 @@ fn rename_to_itself_changes_nothing(directory: &dyn Directory) {
     fill(directory, "a", b"bytes");
     directory.rename("a", "a").expect("renamed");
     assert_eq!(directory.read("a").expect("read"), b"bytes");
+}
+
+fn a_link_is_a_second_name_of_one_file(directory: &dyn Directory) {
+    let bytes = pattern(700);
+    fill(directory, "cold/1", &bytes);
+    let free = directory.free_bytes().expect("an answer");
+    directory
+        .link("cold/1", "snapshots/day/part")
+        .expect("linked");
+    directory.sync_folder("snapshots/day").expect("synced");
+    assert_eq!(directory.read("snapshots/day/part").expect("read"), bytes);
+    assert!(
+        free <= directory.free_bytes().expect("an answer") + (1 << 30),
+        "a link takes no room worth mentioning"
+    );
+    let mut writer = directory.open_write("cold/1").expect("open");
+    writer.write_at(0, b"both").expect("written");
+    let linked = directory.read("snapshots/day/part").expect("read");
+    assert_eq!(&linked[..4], b"both");
+    directory.remove("cold/1").expect("removed");
+    assert!(!directory.exists("cold/1").expect("an answer"));
+    assert_eq!(
+        directory.len("snapshots/day/part").expect("a length"),
+        bytes.len() as u64
+    );
+}
+
+fn a_link_replaces_nothing_and_needs_a_file(directory: &dyn Directory) {
+    fill(directory, "a", b"bytes");
+    fill(directory, "f/b", b"other");
+    for taken in ["f/b", "f", "a"] {
+        let error = directory.link("a", taken).expect_err("taken");
+        assert_eq!(error.io_kind(), Some(ErrorKind::AlreadyExists), "{error}");
+        assert_eq!(error.path(), directory.path().join(taken), "{error}");
+    }
+    directory.link("a", "a/b").expect_err("a is a file");
+    directory.link("f", "g").expect_err("folders have no links");
+    directory.link("missing", "new/g").expect_err("missing");
+    assert_eq!(directory.folders("").expect("a list"), ["f"]);
+    assert_eq!(directory.read("f/b").expect("read"), b"other");
+}
+
+fn folders_are_listed_and_removed_when_empty(directory: &dyn Directory) {
+    assert!(directory.folders("").expect("a list").is_empty());
+    for name in ["s/10/x", "s/2/x", "s/a", "s/deep/er/x", "s-other/y"] {
+        fill(directory, name, b"");
+    }
+    assert_eq!(directory.folders("").expect("a list"), ["s", "s-other"]);
+    assert_eq!(directory.folders("s").expect("a list"), ["10", "2", "deep"]);
+    assert!(directory.folders("s/2").expect("a list").is_empty());
+    assert!(directory.folders("missing").expect("a list").is_empty());
+    for full in ["s/2", "s/deep", "s"] {
+        let error = directory.remove_folder(full).expect_err("not empty");
+        assert_eq!(error.kind(), DiskErrorKind::Io, "{error}");
+    }
+    directory.remove("s/2/x").expect("removed");
+    directory.remove_folder("s/2").expect("removed");
+    directory.sync_folder("s").expect("synced");
+    assert_eq!(directory.folders("s").expect("a list"), ["10", "deep"]);
+    let error = directory.remove_folder("s/2").expect_err("gone");
+    assert_eq!(error.kind(), DiskErrorKind::Missing, "{error}");
+    directory.remove_folder("s/a").expect_err("a file");
+    fill(directory, "s/2/again", b"");
+    assert_eq!(directory.folders("s").expect("a list"), ["10", "2", "deep"]);
 }
 
 fn handles_outlive_rename_and_removal(directory: &dyn Directory) {

@@ -59,6 +59,84 @@ fn removed_files_come_back_until_the_folder_is_synced() {
 }
 
 #[test]
+fn a_linked_name_needs_its_folder_synced_and_its_file_stays_one() {
+    let directory = FaultyDirectory::new();
+    write_atomically(&directory, "cold/a", b"bytes").expect("written");
+    directory.link("cold/a", "day/b").expect("linked");
+    let whole = Some(b"bytes".to_vec());
+    assert_eq!(
+        images(&directory, "day/b"),
+        BTreeSet::from([None, whole.clone()])
+    );
+    directory.sync_folder("day").expect("synced");
+    assert_eq!(images(&directory, "day/b"), BTreeSet::from([whole.clone()]));
+    // The new name does not need the old one, and removing one of them takes nothing away.
+    directory.remove("cold/a").expect("removed");
+    assert_eq!(images(&directory, "day/b"), BTreeSet::from([whole]));
+    directory.link("day/b", "cold/a").expect("linked");
+    directory.sync_folder("cold").expect("synced");
+    for seed in 0..SEEDS {
+        let image = directory.crash_image(seed);
+        let mut file = image.open_write("cold/a").expect("open");
+        file.write_at(0, b"B").expect("written");
+        assert_eq!(image.read("day/b").expect("read"), b"Bytes", "one file");
+    }
+}
+
+#[test]
+fn two_names_of_one_file_take_its_room_once() {
+    let directory = FaultyDirectory::new();
+    directory.set_capacity(1000);
+    fill(&directory, "a", &[1; 600]);
+    directory.link("a", "b").expect("linked");
+    assert_eq!(directory.free_bytes().expect("an answer"), 400);
+    directory.remove("a").expect("removed");
+    assert_eq!(directory.free_bytes().expect("an answer"), 400);
+    directory.remove("b").expect("removed");
+    assert_eq!(directory.free_bytes().expect("an answer"), 1000);
+}
+
+#[test]
+fn a_removed_folder_comes_back_until_the_one_above_is_synced() {
+    let directory = FaultyDirectory::new();
+    write_atomically(&directory, "f/day/a", b"bytes").expect("written");
+    directory.remove("f/day/a").expect("removed");
+    directory.remove_folder("f/day").expect("removed");
+    let mut outcomes = BTreeSet::new();
+    for seed in 0..SEEDS {
+        let image = directory.crash_image(seed);
+        let folder = !image.folders("f").expect("a list").is_empty();
+        let file = image.exists("f/day/a").expect("an answer");
+        assert!(folder || !file, "seed {seed}: a file without its folder");
+        outcomes.insert((folder, file));
+    }
+    assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+    directory.sync_folder("f").expect("synced");
+    for seed in 0..SEEDS {
+        let image = directory.crash_image(seed);
+        assert!(image.folders("f").expect("a list").is_empty());
+    }
+}
+
+#[test]
+fn links_and_folder_removals_fail_by_plan_and_change_nothing() {
+    let directory = FaultyDirectory::new();
+    fill(&directory, "a", b"bytes");
+    fill(&directory, "f/b", b"");
+    directory.remove("f/b").expect("removed");
+    let number = directory.operations();
+    let plan = FaultPlan::new().fail_operation(number, Fault::Full);
+    directory.set_plan(plan.fail_operation(number + 1, Fault::Io));
+    let error = directory.link("a", "g/b").expect_err("full");
+    assert_eq!(error.kind(), DiskErrorKind::Full);
+    directory.remove_folder("f").expect_err("failing");
+    assert_eq!(directory.folders("").expect("a list"), ["f"]);
+    directory.link("a", "g/b").expect("linked");
+    directory.remove_folder("f").expect("removed");
+    assert_eq!(directory.folders("").expect("a list"), ["g"]);
+}
+
+#[test]
 fn an_atomic_write_survives_a_crash_at_every_operation() {
     let old = vec![1; 2000];
     let new = vec![2; 3000];

@@ -96,16 +96,20 @@ impl FaultyDirectory {
     pub fn crash_image(&self, seed: u64) -> Self {
         let state = self.state();
         let mut choices = Choices::new(seed);
+        let (left, folders) = state.names.after_power_loss(&mut choices);
         let mut names = BTreeMap::new();
         let mut nodes = Vec::new();
-        for (name, node) in state.names.after_power_loss(&mut choices) {
-            names.insert(name, nodes.len());
-            nodes.push(Node::at_rest(
-                state.nodes[node].after_power_loss(&mut choices),
-            ));
+        // Linked names still stand for one file.
+        let mut numbers = BTreeMap::new();
+        for (name, node) in left {
+            let number = *numbers.entry(node).or_insert_with(|| {
+                let bytes = state.nodes[node].after_power_loss(&mut choices);
+                nodes.push(Node::at_rest(bytes));
+                nodes.len() - 1
+            });
+            names.insert(name, number);
         }
-        let names = Names::at_rest(names, state.names.folders().clone());
-        Self::from_state(nodes, names, state.capacity)
+        Self::from_state(nodes, Names::at_rest(names, folders), state.capacity)
     }
 
     /// What the next process finds after this one was killed now and the machine went on: all
@@ -258,6 +262,14 @@ impl Directory for FaultyDirectory {
         outcome.map_err(|source| DiskError::io("rename", full_path(from), source))
     }
 
+    fn link(&self, from: &str, to: &str) -> Result<()> {
+        let outcome = self.state().link(from, to);
+        outcome.map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => DiskError::io("link to", full_path(to), source),
+            _ => DiskError::io("link", full_path(from), source),
+        })
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let outcome = self.state().remove(name);
         outcome.map_err(|source| DiskError::io("remove", full_path(name), source))
@@ -268,15 +280,20 @@ impl Directory for FaultyDirectory {
         if let Err(source) = check_folder(folder).and_then(|()| state.check_power()) {
             return Err(DiskError::io("list", full_path(folder), source));
         }
-        // Byte order of whole names is byte order of their last parts within one folder.
-        let named = state
-            .names
-            .current()
-            .keys()
-            .filter(|name| folder_of(name) == folder);
-        Ok(named
-            .map(|name| name[folder.len()..].trim_start_matches('/').to_string())
-            .collect())
+        Ok(names_in(folder, state.names.current().keys()))
+    }
+
+    fn folders(&self, folder: &str) -> Result<Vec<String>> {
+        let state = self.state();
+        if let Err(source) = check_folder(folder).and_then(|()| state.check_power()) {
+            return Err(DiskError::io("list", full_path(folder), source));
+        }
+        Ok(names_in(folder, state.names.folders().iter()))
+    }
+
+    fn remove_folder(&self, folder: &str) -> Result<()> {
+        let outcome = self.state().remove_folder(folder);
+        outcome.map_err(|source| DiskError::io("remove folder", full_path(folder), source))
     }
 
     fn sync_folder(&self, folder: &str) -> Result<()> {
@@ -291,6 +308,15 @@ impl Directory for FaultyDirectory {
             Err(source) => Err(DiskError::io("ask for free room in", ROOT, source)),
         }
     }
+}
+
+/// The last parts of the names that lie directly in `folder`.
+fn names_in<'a>(folder: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    // Byte order of whole names is byte order of their last parts within one folder.
+    names
+        .filter(|name| folder_of(name) == folder)
+        .map(|name| name[folder.len()..].trim_start_matches('/').to_string())
+        .collect()
 }
 
 fn full_path(name: &str) -> PathBuf {

@@ -18,25 +18,45 @@ pub(crate) struct Names {
     current: BTreeMap<String, NodeId>,
     durable: BTreeMap<String, NodeId>,
     pending: Vec<Change>,
-    /// Folders are durable when they are created. The root is not in here.
+    /// Folders that are seen. They are durable when they are created. The root is not in here.
     folders: BTreeSet<String>,
+    /// Folders whose removal, if any, is not durable.
+    durable_folders: BTreeSet<String>,
 }
 
-/// Names set or removed in one atomic step.
+/// What one atomic step does.
 #[derive(Clone, Debug)]
-struct Change(Vec<(String, Option<NodeId>)>);
+enum Change {
+    /// Names set or removed.
+    Names(Vec<(String, Option<NodeId>)>),
+    /// A folder removed. It is a change of the folder above it and of the folder itself: it
+    /// cannot become durable before the files are gone that were in it.
+    RemovedFolder(String),
+}
 
 impl Change {
     fn folders(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| folder_of(name))
+        let (names, removed): (&[_], _) = match self {
+            Self::Names(names) => (names, None),
+            Self::RemovedFolder(folder) => (&[], Some([folder_of(folder), folder.as_str()])),
+        };
+        let names = names.iter().map(|(name, _)| folder_of(name));
+        names.chain(removed.into_iter().flatten())
     }
 
-    fn apply(&self, names: &mut BTreeMap<String, NodeId>) {
-        for (name, node) in &self.0 {
-            match node {
-                Some(node) => names.insert(name.clone(), *node),
-                None => names.remove(name),
-            };
+    fn apply(&self, names: &mut BTreeMap<String, NodeId>, folders: &mut BTreeSet<String>) {
+        match self {
+            Self::Names(changed) => {
+                for (name, node) in changed {
+                    match node {
+                        Some(node) => names.insert(name.clone(), *node),
+                        None => names.remove(name),
+                    };
+                }
+            }
+            Self::RemovedFolder(folder) => {
+                folders.remove(folder);
+            }
         }
     }
 }
@@ -48,6 +68,7 @@ impl Names {
             current: names.clone(),
             durable: names,
             pending: Vec::new(),
+            durable_folders: folders.clone(),
             folders,
         }
     }
@@ -78,27 +99,49 @@ impl Names {
         {
             return false;
         }
-        self.folders.extend(missing.into_iter().map(str::to_string));
+        for folder in missing {
+            if self.durable_folders.contains(folder) {
+                // It was removed and comes again: creating it syncs the folder above it, and with
+                // it the removal.
+                self.sync(folder_of(folder));
+            }
+            self.folders.insert(folder.to_string());
+            self.durable_folders.insert(folder.to_string());
+        }
+        true
+    }
+
+    /// Removes a folder; false where something is in it.
+    pub(crate) fn remove_folder(&mut self, folder: &str) -> bool {
+        let below = format!("{folder}/");
+        let first_file = self.current.range(below.clone()..).next();
+        let first_folder = self.folders.range(below.clone()..).next();
+        if first_file.is_some_and(|(name, _)| name.starts_with(&below))
+            || first_folder.is_some_and(|name| name.starts_with(&below))
+        {
+            return false;
+        }
+        self.change(Change::RemovedFolder(folder.to_string()));
         true
     }
 
     /// A new name, or a new meaning of one.
     pub(crate) fn set(&mut self, name: &str, node: NodeId) {
-        self.change(vec![(name.to_string(), Some(node))]);
+        self.change(Change::Names(vec![(name.to_string(), Some(node))]));
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.change(vec![(name.to_string(), None)]);
+        self.change(Change::Names(vec![(name.to_string(), None)]));
     }
 
     /// Moves `node` from one name to another, in one step.
     pub(crate) fn rename(&mut self, from: &str, to: &str, node: NodeId) {
-        self.change(vec![(from.to_string(), None), (to.to_string(), Some(node))]);
+        let names = vec![(from.to_string(), None), (to.to_string(), Some(node))];
+        self.change(Change::Names(names));
     }
 
-    fn change(&mut self, names: Vec<(String, Option<NodeId>)>) {
-        let change = Change(names);
-        change.apply(&mut self.current);
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.current, &mut self.folders);
         self.pending.push(change);
     }
 
@@ -116,7 +159,7 @@ impl Names {
         let mut kept = Vec::new();
         for (change, synced) in self.pending.drain(..).zip(synced) {
             if synced {
-                change.apply(&mut self.durable);
+                change.apply(&mut self.durable, &mut self.durable_folders);
             } else {
                 kept.push(change);
             }
@@ -128,11 +171,15 @@ impl Names {
     pub(crate) fn sync_everything(&mut self) {
         self.pending.clear();
         self.durable = self.current.clone();
+        self.durable_folders = self.folders.clone();
     }
 
-    /// What a power loss leaves: the durable names, and of each folder's un-synced changes the
+    /// What a power loss leaves, names and folders: the durable ones, and of each folder's un-synced changes the
     /// first ones, as many as `choices` says.
-    pub(crate) fn after_power_loss(&self, choices: &mut Choices) -> BTreeMap<String, NodeId> {
+    pub(crate) fn after_power_loss(
+        &self,
+        choices: &mut Choices,
+    ) -> (BTreeMap<String, NodeId>, BTreeSet<String>) {
         let mut left: BTreeMap<&str, usize> = BTreeMap::new();
         for folder in self.pending.iter().flat_map(Change::folders) {
             *left.entry(folder).or_default() += 1;
@@ -141,6 +188,7 @@ impl Names {
             *count = choices.up_to(*count);
         }
         let mut names = self.durable.clone();
+        let mut folders = self.durable_folders.clone();
         for change in &self.pending {
             // A change that is lost in one of its folders is lost in all, and so is what follows.
             let survives = change.folders().all(|folder| left[folder] > 0);
@@ -149,10 +197,10 @@ impl Names {
                 *count = if survives { count.saturating_sub(1) } else { 0 };
             }
             if survives {
-                change.apply(&mut names);
+                change.apply(&mut names, &mut folders);
             }
         }
-        names
+        (names, folders)
     }
 }
 
@@ -165,6 +213,7 @@ mod tests {
             .map(|seed| {
                 names
                     .after_power_loss(&mut Choices::new(seed))
+                    .0
                     .into_keys()
                     .collect()
             })
@@ -223,5 +272,37 @@ mod tests {
         names.set("c/1", 1);
         names.sync("b");
         assert_eq!(images(&names), sets(&[&["b/1"], &["b/1", "c/1"]]));
+    }
+
+    #[test]
+    fn a_removed_folder_is_never_gone_before_what_was_in_it() {
+        let mut names = Names::default();
+        assert!(names.create_folders_of("a/b/1"));
+        names.set("a/b/1", 0);
+        names.sync("a/b");
+        assert!(!names.remove_folder("a/b") && !names.remove_folder("a"));
+        names.remove("a/b/1");
+        assert!(names.remove_folder("a/b") && names.remove_folder("a"));
+        let mut found = BTreeSet::new();
+        for seed in 0..400 {
+            let (files, folders) = names.after_power_loss(&mut Choices::new(seed));
+            found.insert((files.len(), folders.into_iter().collect::<Vec<_>>()));
+        }
+        let folders = |names: &[&str]| names.iter().map(|n| (*n).to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            BTreeSet::from([
+                (1, folders(&["a", "a/b"])),
+                (0, folders(&["a", "a/b"])),
+                (0, folders(&["a"])),
+                (0, vec![]),
+            ])
+        );
+        // Made again, it is there whatever happens, and what was in it is not.
+        assert!(names.create_folders_of("a/b/2"));
+        for seed in 0..400 {
+            let (files, folders) = names.after_power_loss(&mut Choices::new(seed));
+            assert_eq!((files.len(), folders.len()), (0, 2));
+        }
     }
 }

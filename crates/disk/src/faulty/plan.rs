@@ -26,8 +26,8 @@ impl Fault {
 }
 
 /// Which operations of a [`FaultyDirectory`](crate::FaultyDirectory) fail, and how. Operations
-/// that change something (create, write, preallocate, sync, rename, remove, sync folder) are
-/// numbered from 0; operation `n` is the one that starts while
+/// that change something (create, write, preallocate, sync, link, rename, remove, remove folder,
+/// sync folder) are numbered from 0; operation `n` is the one that starts while
 /// [`operations`](crate::FaultyDirectory::operations) is `n`. Reads have no number.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {

@@ -3,6 +3,7 @@
 //! Every operation runs in the same order: names are checked, the plan is asked, what becomes
 //! visible is done, and only then what becomes durable, unless the plan interrupts between.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::full_path;
@@ -59,12 +60,12 @@ impl State {
         self.find(operation, name).map(|node| &self.nodes[node])
     }
 
-    /// How many bytes all files have together.
+    /// How many bytes all files have together; a file with two names counts once.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.names
-            .current()
-            .values()
-            .map(|node| self.nodes[*node].bytes().len() as u64)
+        let named: BTreeSet<NodeId> = self.names.current().values().copied().collect();
+        named
+            .into_iter()
+            .map(|node| self.nodes[node].bytes().len() as u64)
             .sum()
     }
 
@@ -107,6 +108,34 @@ impl State {
         self.names.sync(folder_of(to));
         self.names.sync(folder_of(from));
         Ok(())
+    }
+
+    pub(super) fn link(&mut self, from: &str, to: &str) -> io::Result<()> {
+        check_file(from)?;
+        check_file(to)?;
+        let verdict = self.begin(false)?.accept()?;
+        let node = self.lookup(from)?;
+        if self.names.current().contains_key(to) || self.names.has_folder(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if !self.names.create_folders_of(to) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        self.names.set(to, node);
+        done(verdict)
+    }
+
+    pub(super) fn remove_folder(&mut self, folder: &str) -> io::Result<()> {
+        // The checked name is a file's: the directory itself is not removed.
+        check_file(folder)?;
+        let verdict = self.begin(false)?.accept()?;
+        if !self.names.has_folder(folder) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if !self.names.remove_folder(folder) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        done(verdict)
     }
 
     pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
