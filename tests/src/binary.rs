@@ -14,8 +14,10 @@ use tempfile::NamedTempFile;
 
 /// Environment variables of the product begin so.
 const VARIABLE_PREFIX: &str = "VITALOG_";
-/// What `serve` prints before the address it took.
+/// What `serve` prints before the addresses it took, in this order.
 const LISTENING: &str = "grpc listening on ";
+/// See [`LISTENING`].
+const HTTP_LISTENING: &str = "http listening on ";
 
 /// The binary, the directory of its store, and its settings.
 #[derive(Clone, Debug)]
@@ -108,13 +110,13 @@ impl Vitalog {
         rows[0]["n"].as_u64().expect("a count")
     }
 
-    /// Starts `serve` on a free port and does not wait for it.
+    /// Starts `serve` on free ports and does not wait for it.
     ///
     /// # Panics
     /// Where it cannot be started.
     #[must_use]
     pub fn serve(&self) -> Serving {
-        Serving::start(self.command(&["serve", "--grpc", "127.0.0.1:0"]))
+        Serving::start(self.command(&["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]))
     }
 }
 
@@ -197,18 +199,32 @@ impl Serving {
         }
     }
 
-    /// Waits for the line that says which address was taken; `None` where the process ends first.
+    /// Waits for the line that says which address gRPC took; `None` where the process ends first.
     ///
     /// # Panics
     /// On an address that cannot be read.
     pub fn listening(&mut self) -> Option<SocketAddr> {
+        self.address_behind(LISTENING)
+    }
+
+    /// The address of HTTP, which it must come to listen on. Asked after the one of gRPC.
+    ///
+    /// # Panics
+    /// Where the process ends first.
+    pub fn http_address(&mut self) -> SocketAddr {
+        self.address_behind(HTTP_LISTENING)
+            .unwrap_or_else(|| panic!("serve did not start: {}", self.stderr()))
+    }
+
+    /// Reads stdout up to the line that begins with `words`.
+    fn address_behind(&mut self, words: &str) -> Option<SocketAddr> {
         let mut line = String::new();
         while self
             .stdout
             .read_line(&mut line)
             .is_ok_and(|length| length > 0)
         {
-            if let Some(address) = line.trim_end().strip_prefix(LISTENING) {
+            if let Some(address) = line.trim_end().strip_prefix(words) {
                 return Some(address.parse().expect("a socket address"));
             }
             line.clear();

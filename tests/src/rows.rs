@@ -40,6 +40,7 @@ pub fn for_each_row(snapshot: &Snapshot, mut visit: impl FnMut(&Row<'_>)) -> Res
     let filter = RowFilter::up_to(snapshot.seq());
     let columns: Vec<usize> = (0..schema::events_view_schema().fields().len()).collect();
     for section in snapshot.sections(&filter) {
+        let section = section.open();
         for ranges in section.select(&filter)?.batches(BATCH_ROWS) {
             let batch = section.batch(&ranges, &columns)?;
             let column = |name: &str| batch.column_by_name(name).expect("a column of events");

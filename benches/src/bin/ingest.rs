@@ -173,6 +173,7 @@ fn append_over_grpc(
         let engine = QueryEngine::new(Arc::clone(&store), QueryConfig::default())?;
         let config = ServerConfig {
             grpc: "127.0.0.1:0".parse()?,
+            http: "127.0.0.1:0".parse()?,
             ..ServerConfig::default()
         };
         let server = Server::bind(Arc::clone(&store), engine, config).await?;

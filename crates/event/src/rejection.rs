@@ -29,11 +29,13 @@ pub enum RejectionCode {
     Malformed,
     /// The same id on the same day and account was stored with other content.
     Conflict,
+    /// The event lies before the days that the store keeps.
+    PastRetention,
 }
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Missing,
         Self::Empty,
         Self::TooLong,
@@ -46,6 +48,7 @@ impl RejectionCode {
         Self::InvalidUtf8,
         Self::Malformed,
         Self::Conflict,
+        Self::PastRetention,
     ];
 
     /// The code that clients see as `text`.
@@ -70,6 +73,7 @@ impl RejectionCode {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::Malformed => "malformed",
             Self::Conflict => "conflict",
+            Self::PastRetention => "past_retention",
         }
     }
 }

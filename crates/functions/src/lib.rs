@@ -27,6 +27,7 @@ use datafusion_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 mod aggregate;
 mod constant;
 mod interval;
+mod json;
 mod local_days;
 mod moments;
 mod parameters;
@@ -34,6 +35,7 @@ mod reference;
 mod scalar;
 mod window;
 
+pub use json::json_documentation;
 pub use local_days::{LocalDays, Zone};
 pub use reference::reference;
 

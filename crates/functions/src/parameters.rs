@@ -211,9 +211,7 @@ fn coerced(kind: Kind, found: &DataType) -> Option<DataType> {
             coerced(Kind::Boolean, item.data_type()).map(|_| boolean_list())
         }
         (Kind::BooleanList, Null) => Some(boolean_list()),
-        (Kind::Interval | Kind::Days | Kind::Length, Interval(_) | Duration(_)) => {
-            Some(interval())
-        }
+        (Kind::Interval | Kind::Days | Kind::Length, Interval(_) | Duration(_)) => Some(interval()),
         (Kind::Interval, Null) => Some(interval()),
         (Kind::Days | Kind::Length, found) => coerced(Kind::Number, found),
         (

@@ -4,6 +4,7 @@
 
 use datafusion_expr::Documentation;
 
+use crate::json;
 use crate::{all_aggregate, all_scalar, all_window};
 
 const HEAD: &str = "\
@@ -47,6 +48,9 @@ pub fn reference() -> String {
         "Window functions",
         windows.iter().map(|f| (f.name(), f.documentation())),
     );
+    section(&mut page, "JSON", std::iter::empty());
+    page.push_str(json::HEAD);
+    functions(&mut page, json::all());
     page
 }
 
@@ -56,6 +60,13 @@ fn section<'a>(
     functions: impl Iterator<Item = (&'a str, Option<&'a Documentation>)>,
 ) {
     page.push_str(&format!("\n## {title}\n"));
+    self::functions(page, functions);
+}
+
+fn functions<'a>(
+    page: &mut String,
+    functions: impl Iterator<Item = (&'a str, Option<&'a Documentation>)>,
+) {
     for (name, documentation) in functions {
         page.push_str(&format!("\n### {name}\n"));
         if let Some(documentation) = documentation {

@@ -14,14 +14,15 @@ const TABLES: [&str; 3] = [
        SELECT 'acme' AS account_id, 84.0 AS score, 3 AS days_inactive, 75.0 AS adoption",
 ];
 
-/// What only a store has.
-const OF_A_STORE: [&str; 8] = [
+/// What only a store has, and what the query engine registers.
+const OF_A_STORE: [&str; 9] = [
     "account_health",
     "account_signals(",
     "health_explain(",
     "health_history(",
     "health_scores(",
     "health_steps(",
+    "json_",
     "sessions(",
     "user_health",
 ];

@@ -4,6 +4,7 @@
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Documentation, Signature};
+use vitalog_functions::json_documentation;
 
 use crate::relation::Relation;
 
@@ -112,6 +113,7 @@ pub(crate) fn functions(
 ) -> Vec<FunctionDescription> {
     let scalars = state.scalar_functions().iter().map(|(name, function)| {
         let documentation = function.documentation();
+        let documentation = documentation.or_else(|| json_documentation(function.name()));
         let known = (function.name(), function.signature(), documentation);
         describe(name, FunctionKind::Scalar, known)
     });

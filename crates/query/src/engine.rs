@@ -11,7 +11,7 @@ use std::time::Instant;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
@@ -203,6 +203,26 @@ impl QueryEngine {
     {
         let deadline = self.inner.session.config().deadline;
         self.spawn(&Arc::new(Control::start(deadline)), work).await
+    }
+
+    /// Runs `work`, which may block, on a thread of its own; dropping the returned future stops it
+    /// where it looks at `control`.
+    pub(crate) async fn run_aside<T, Work>(
+        &self,
+        control: &Arc<Control>,
+        work: Work,
+    ) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        Work: FnOnce(Arc<Session>, Handle) -> Result<T, QueryError> + Send + 'static,
+    {
+        let session = Arc::clone(&self.inner.session);
+        let handle = self.runtime().handle().clone();
+        let task = self.runtime().spawn_blocking(move || work(session, handle));
+        let running = Running::new(Arc::clone(control), task.abort_handle());
+        let outcome = task.await;
+        running.let_go();
+        outcome.unwrap_or_else(|error| Err(QueryError::internal(error.to_string())))
     }
 
     /// Stores a definition: on a thread that may block, because the log is synced.

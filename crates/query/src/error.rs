@@ -14,6 +14,8 @@ use vitalog_store::{StoreError, StoreErrorKind};
 pub enum QueryErrorKind {
     /// The statement is wrong or refused: change it.
     Invalid,
+    /// The answer would need days that the retention dropped: ask about later ones.
+    Retention,
     /// A limit of memory, time or size: ask for less.
     Limit,
     /// The store is busy: retry.

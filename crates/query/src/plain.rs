@@ -9,6 +9,7 @@
 //! | `Float16` | `Float32` |
 //! | `Timestamp` of any unit and zone | `Timestamp(µs, "UTC")`, below a microsecond cut off |
 //! | `ListView`, `LargeListView`, `LargeList` | `List` |
+//! | the JSON value that `->` gives, a `Union` | `Utf8`, JSON text |
 //!
 //! Nested types follow their parts. A `UInt64` past `Int64` is an error, never another number.
 //! Invariant: nullability and names stay as they are, and the schema is that of the batches.
@@ -20,7 +21,11 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::FormatOptions;
+use datafusion::common::config::ConfigOptions;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion_functions_json::JSON_UNION_DATA_TYPE;
+use datafusion_functions_json::udfs::json_union_to_text_udf;
 use vitalog_event::schema::timestamp_type;
 
 /// How the batches of one answer become plain.
@@ -71,11 +76,34 @@ fn plain_column(column: &ArrayRef, plain: &DataType) -> Result<ArrayRef, DataFus
     if column.data_type() == plain {
         return Ok(Arc::clone(column));
     }
+    if is_json(column.data_type()) {
+        let texts = json_text(column)?;
+        return plain_column(&texts, plain);
+    }
     let options = CastOptions {
         safe: false,
         format_options: FormatOptions::default(),
     };
     Ok(cast_with_options(column, plain, &options)?)
+}
+
+/// Whether values are those of `json_get`.
+pub(crate) fn is_json(data_type: &DataType) -> bool {
+    *data_type == *JSON_UNION_DATA_TYPE
+}
+
+/// JSON values as JSON text; JSON's null is NULL.
+fn json_text(column: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
+    let field = |data_type| Arc::new(Field::new("json", data_type, true));
+    let arguments = ScalarFunctionArgs {
+        args: vec![ColumnarValue::Array(Arc::clone(column))],
+        arg_fields: vec![field(column.data_type().clone())],
+        number_rows: column.len(),
+        return_field: field(DataType::Utf8View),
+        config_options: Arc::new(ConfigOptions::default()),
+    };
+    let texts = json_union_to_text_udf().invoke_with_args(arguments)?;
+    texts.into_array(column.len())
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
@@ -106,6 +134,7 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
         | DataType::LargeListView(item) => DataType::List(plain_field(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(plain_field(item), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
+        json if is_json(json) => DataType::Utf8,
         DataType::Map(entries, is_sorted) => DataType::Map(plain_field(entries), *is_sorted),
         other => other.clone(),
     }

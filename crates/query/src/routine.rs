@@ -10,6 +10,7 @@ use datafusion::common::types::NativeType;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::function::WindowUDFFieldArgs;
 use datafusion::logical_expr::{Documentation, ReturnFieldArgs, Signature, Volatility};
+use vitalog_functions::json_documentation;
 
 use crate::describe::RelationDescription;
 
@@ -42,6 +43,18 @@ impl Routine {
         scalars(state)
             .chain(aggregates(state))
             .chain(windows(state))
+    }
+
+    /// Asks a function on JSON what it returns for JSON text and a key.
+    fn returned(&mut self, returned: &impl Fn(&[DataType]) -> Option<FieldRef>) {
+        let texts = vec![DataType::Utf8; self.inputs.len()];
+        let Some(field) = returned(&texts) else {
+            return;
+        };
+        self.returns = type_name(field.data_type());
+        for output in &mut self.outputs {
+            output.data_type.clone_from(&self.returns);
+        }
     }
 
     /// A relation: a function of kind `TABLE`.
@@ -92,8 +105,14 @@ fn scalars(state: &SessionState) -> impl Iterator<Item = Routine> + '_ {
                 function.return_field_from_args(arguments).ok()
             },
         };
-        let known = (function.signature(), function.documentation());
-        routine(name, "SCALAR", known, &types)
+        let json = json_documentation(function.name());
+        let documentation = function.documentation().or(json);
+        let known = (function.signature(), documentation);
+        let mut found = routine(name, "SCALAR", known, &types)?;
+        if json.is_some() {
+            found.returned(&types.returned);
+        }
+        Some(found)
     })
 }
 

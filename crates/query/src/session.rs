@@ -13,6 +13,8 @@ use datafusion::execution::{
     SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
 };
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -27,6 +29,7 @@ use crate::engine::{Access, QueryRequest};
 use crate::error::{QueryError, QueryErrorKind};
 use crate::model::{Model, ModelCache};
 use crate::parameter;
+use crate::promotion::ReadPromoted;
 use crate::relation::{self, HealthPlanner};
 use crate::routines::Routines;
 use crate::snapshot::StatementSnapshot;
@@ -59,7 +62,7 @@ impl Session {
                 let mut state = SessionStateBuilder::new_with_default_features()
                     .with_config(session_config(&config))
                     .with_runtime_env(runtime)
-                    .with_physical_optimizer_rule(Arc::new(AddStops))
+                    .with_physical_optimizer_rules(physical_rules())
                     .build();
                 register_functions(&mut state)?;
                 state.register_relation_planner(Arc::new(HealthPlanner))?;
@@ -112,13 +115,22 @@ impl Session {
             &self.models,
             candidate,
         )?;
+        self.plan_at(request, &snapshot).await
+    }
+
+    /// Plans `request` over a snapshot that was taken.
+    pub async fn plan_at(
+        &self,
+        request: &QueryRequest,
+        snapshot: &Arc<StatementSnapshot>,
+    ) -> Result<Planned, QueryError> {
         let diagnosis = self.diagnosis(&request.sql, request.access);
-        let planned = self.plan_over(request, &snapshot).await;
+        let planned = self.plan_over(request, snapshot).await;
         let (plan, context) = planned.map_err(|error| diagnosis.diagnose(&error))?;
         Ok(Planned {
             plan,
             context,
-            snapshot,
+            snapshot: Arc::clone(snapshot),
             diagnosis,
         })
     }
@@ -225,7 +237,16 @@ fn session_config(config: &QueryConfig) -> SessionConfig {
     session
 }
 
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(ReadPromoted));
+    rules.push(Arc::new(AddStops));
+    rules
+}
+
 fn register_functions(state: &mut SessionState) -> Result<(), DataFusionError> {
+    // Under the names of its functions nothing of ours stands.
+    datafusion_functions_json::register_all(state)?;
     vitalog_functions::register_all(state)
 }
 

@@ -12,18 +12,19 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion_functions_json::functions::json_union_to_text;
 
+use crate::dialect::QueryDialect;
 use crate::engine::Access;
 use crate::error::QueryError;
-use crate::plain::plain_type;
+use crate::plain::{is_json, plain_type};
 use crate::tables::TableName;
 
 /// Parses the one statement of `sql`.
 pub(crate) fn parse(state: &SessionState, sql: &str) -> Result<Statement, DataFusionError> {
     let depth_max = state.config_options().sql_parser.recursion_limit.get();
     let mut statements = DFParserBuilder::new(sql)
-        .with_dialect(&GenericDialect {})
+        .with_dialect(&QueryDialect)
         .with_recursion_limit(depth_max)
         .build()?
         .parse_statements()?;
@@ -143,6 +144,10 @@ fn with_plain_types(input: LogicalPlan) -> Result<LogicalPlan, DataFusionError> 
             if &plain == field.data_type() {
                 return Ok(column);
             }
+            let column = match is_json(field.data_type()) {
+                true => json_union_to_text(column),
+                false => column,
+            };
             Ok(column
                 .cast_to(&plain, &schema)?
                 .alias_qualified(qualifier.cloned(), field.name()))

@@ -1,5 +1,5 @@
 //! The questions of a first day, in SQL: `tests/day_one/*.slt` over five months of twelve customers,
-//! in three layouts that must give the same answers.
+//! in four layouts that must give the same answers.
 //!
 //! A line `-- $1 = 'red'` of a query gives the value of its placeholder `$1`.
 #![allow(clippy::unwrap_used)]
@@ -124,6 +124,11 @@ fn in_memory() {
 #[test]
 fn flushed() {
     run_on(Layout::Flushed);
+}
+
+#[test]
+fn cold() {
+    run_on(Layout::Cold);
 }
 
 #[test]

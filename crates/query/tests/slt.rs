@@ -1,5 +1,5 @@
-//! Runs `tests/slt/*.slt` on the same short history in three layouts: in memory, flushed, and
-//! mixed with late data. Every file must give the same answers on each.
+//! Runs `tests/slt/*.slt` on the same short history in four layouts: in memory, flushed, cold,
+//! and mixed with late data. Every file must give the same answers on each.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -66,6 +66,11 @@ fn in_memory() {
 #[test]
 fn flushed() {
     run_on(Layout::Flushed);
+}
+
+#[test]
+fn cold() {
+    run_on(Layout::Cold);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What stands before every service: the gate, the queue, the clock, and clear words for requests
-//! that cannot be read.
+//! What stands before every service: the gate, the caller's rights, the queue, the clock, and clear
+//! words for requests that cannot be read.
 //!
 //! It acts before a message is read off the wire, so that what waits costs no memory: HTTP/2 flow
 //! control holds its bytes back in the client.
@@ -15,6 +15,7 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
+use crate::auth::{Access, scope_of_call};
 use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
 
@@ -22,6 +23,7 @@ use crate::gate::Gate;
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     pub gate: Gate,
+    pub access: Access,
     /// Turns for calls until their answer begins; `None` lets all in at once.
     pub turns: Option<Arc<Semaphore>>,
     pub queue_wait: Duration,
@@ -40,6 +42,10 @@ impl Admission {
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
     {
         let _token = self.gate.enter()?;
+        let authorization = request.headers().get(http::header::AUTHORIZATION);
+        let authorization = authorization.map(http::HeaderValue::as_bytes);
+        let scope = scope_of_call(request.uri().path());
+        self.access.check(authorization, scope)?;
         let _turn = match &self.turns {
             Some(turns) => Some(turn(turns, self.queue_wait, "calls").await?),
             None => None,

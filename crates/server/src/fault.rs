@@ -1,180 +1,21 @@
 //! What a call answers when it fails: the one place that turns kinds of errors into gRPC codes.
 //!
-//! Every failure carries `google.rpc.ErrorInfo` with a stable reason of the domain
+//! Every failure carries `google.rpc.ErrorInfo` with a stable [`Reason`] of the domain
 //! [`ERROR_DOMAIN`], `BadRequest` with the field at fault or the place in the SQL, and `RetryInfo`
-//! where the same request may succeed later. Invariant: each [`Reason`] has exactly one code.
+//! where the same request may succeed later.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
+use vitalog_event::format_timestamp_us;
 use vitalog_query::{ModelError, ModelFault, QueryError, QueryErrorKind};
-use vitalog_store::{StoreError, StoreErrorKind};
+use vitalog_store::{Revocation, RevocationReason, StoreError, StoreErrorKind};
 
+use crate::auth::Denied;
 use crate::limits::{ERROR_MESSAGE_BYTES_MAX, VIOLATION_BYTES_MAX};
 use crate::nearest::nearest;
-
-/// The domain of every reason.
-pub const ERROR_DOMAIN: &str = "vitalog.dev";
-
-/// Why a call failed, for programs to branch on. New reasons may be added; their words never
-/// change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// A field of the request breaks its rule; `BadRequest` names it.
-    InvalidRequest,
-    /// The bytes of the request are no message of its type.
-    MalformedMessage,
-    /// `arrow_ipc` is no Arrow IPC stream of one uncompressed batch, or a column has a wrong type.
-    InvalidArrow,
-    /// `arrow_ipc` has a column that events do not have.
-    UnknownColumn,
-    /// The statement is wrong or does more than read; `BadRequest` has the place.
-    InvalidSql,
-    /// `as_of_seq` lies past the last durable event.
-    SeqPastEnd,
-    /// The text of a health model is wrong; `BadRequest` has its faults.
-    ModelInvalid,
-    /// A token was not made by this server for this request.
-    InvalidToken,
-    /// There is no such table.
-    TableNotFound,
-    /// There is no such health model, or not this version of it.
-    ModelNotFound,
-    /// There is no such named view, or not this version of it.
-    ViewNotFound,
-    /// The picture has no such account, user or member.
-    EntityNotFound,
-    /// The request is larger than its limit.
-    RequestTooLarge,
-    /// One row of an answer is larger than a message may be.
-    RowTooLarge,
-    /// The scores are too many to be kept as a picture.
-    PictureTooLarge,
-    /// The statement needed more memory or time than it may have.
-    QueryLimit,
-    /// The disk is full; nothing was appended.
-    DiskFull,
-    /// The server has as much to do as it takes on.
-    Busy,
-    /// Whether the append is durable cannot be known: send the same request again.
-    OutcomeUnknown,
-    /// The store cannot answer now.
-    StoreUnavailable,
-    /// The server is leaving.
-    ShuttingDown,
-    /// The deadline that the caller set has passed.
-    DeadlineExceeded,
-    /// Bytes on disk are damaged.
-    DataDamaged,
-    /// A bug.
-    Internal,
-}
-
-impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 24] = [
-        Self::InvalidRequest,
-        Self::MalformedMessage,
-        Self::InvalidArrow,
-        Self::UnknownColumn,
-        Self::InvalidSql,
-        Self::ModelInvalid,
-        Self::InvalidToken,
-        Self::SeqPastEnd,
-        Self::TableNotFound,
-        Self::ModelNotFound,
-        Self::ViewNotFound,
-        Self::EntityNotFound,
-        Self::RequestTooLarge,
-        Self::RowTooLarge,
-        Self::PictureTooLarge,
-        Self::QueryLimit,
-        Self::DiskFull,
-        Self::Busy,
-        Self::OutcomeUnknown,
-        Self::StoreUnavailable,
-        Self::ShuttingDown,
-        Self::DeadlineExceeded,
-        Self::DataDamaged,
-        Self::Internal,
-    ];
-
-    /// The reason as `ErrorInfo` carries it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "INVALID_REQUEST",
-            Self::MalformedMessage => "MALFORMED_MESSAGE",
-            Self::InvalidArrow => "INVALID_ARROW",
-            Self::UnknownColumn => "UNKNOWN_COLUMN",
-            Self::InvalidSql => "INVALID_SQL",
-            Self::SeqPastEnd => "SEQ_PAST_END",
-            Self::ModelInvalid => "MODEL_INVALID",
-            Self::InvalidToken => "INVALID_TOKEN",
-            Self::TableNotFound => "TABLE_NOT_FOUND",
-            Self::ModelNotFound => "MODEL_NOT_FOUND",
-            Self::ViewNotFound => "VIEW_NOT_FOUND",
-            Self::EntityNotFound => "ENTITY_NOT_FOUND",
-            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
-            Self::RowTooLarge => "ROW_TOO_LARGE",
-            Self::PictureTooLarge => "PICTURE_TOO_LARGE",
-            Self::QueryLimit => "QUERY_LIMIT",
-            Self::DiskFull => "DISK_FULL",
-            Self::Busy => "BUSY",
-            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
-            Self::StoreUnavailable => "STORE_UNAVAILABLE",
-            Self::ShuttingDown => "SHUTTING_DOWN",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::DataDamaged => "DATA_DAMAGED",
-            Self::Internal => "INTERNAL",
-        }
-    }
-
-    /// The gRPC code of calls that fail for this reason.
-    #[must_use]
-    pub fn code(self) -> Code {
-        match self {
-            Self::InvalidRequest
-            | Self::MalformedMessage
-            | Self::InvalidArrow
-            | Self::UnknownColumn
-            | Self::InvalidSql
-            | Self::ModelInvalid
-            | Self::InvalidToken => Code::InvalidArgument,
-            Self::SeqPastEnd => Code::OutOfRange,
-            Self::TableNotFound
-            | Self::ModelNotFound
-            | Self::ViewNotFound
-            | Self::EntityNotFound => Code::NotFound,
-            Self::RequestTooLarge
-            | Self::RowTooLarge
-            | Self::PictureTooLarge
-            | Self::QueryLimit
-            | Self::DiskFull
-            | Self::Busy => Code::ResourceExhausted,
-            Self::OutcomeUnknown | Self::StoreUnavailable | Self::ShuttingDown => Code::Unavailable,
-            Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::DataDamaged => Code::DataLoss,
-            Self::Internal => Code::Internal,
-        }
-    }
-
-    /// How long to wait before the same request may succeed; `None` where it never will by
-    /// itself.
-    #[must_use]
-    pub fn retry_after(self) -> Option<Duration> {
-        match self {
-            Self::Busy => Some(Duration::from_millis(500)),
-            Self::OutcomeUnknown | Self::StoreUnavailable | Self::ShuttingDown => {
-                Some(Duration::from_secs(1))
-            }
-            Self::DiskFull => Some(Duration::from_secs(30)),
-            _ => None,
-        }
-    }
-}
+pub use crate::reason::{ERROR_DOMAIN, Reason};
 
 /// A failed call, before it becomes a `Status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,6 +95,31 @@ impl Fault {
         )
     }
 
+    /// A published snapshot that is gone.
+    pub fn of_revocation(gone: &Revocation) -> Self {
+        let id = &gone.id;
+        let message = match gone.reason {
+            RevocationReason::Erased => {
+                format!("the snapshot {id} was revoked: it held an account or user that was erased")
+            }
+            RevocationReason::Deleted => format!("the snapshot {id} was deleted"),
+            RevocationReason::Expired => format!("the snapshot {id} has expired"),
+        };
+        Self::new(Reason::SnapshotGone, message)
+            .with_fact("why", &gone.reason.as_str())
+            .with_fact("since", &format_timestamp_us(gone.at_us))
+    }
+
+    /// What went wrong, for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// More of it, for programs.
+    pub fn facts(&self) -> &[(&'static str, String)] {
+        &self.facts
+    }
+
     /// A blocking task that panicked; the panic itself was printed where it happened.
     pub fn of_task(error: &tokio::task::JoinError) -> Self {
         Self::new(
@@ -299,6 +165,21 @@ fn shortened(mut text: String) -> String {
     text
 }
 
+impl From<Denied> for Fault {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unknown => Self::new(
+                Reason::Unauthenticated,
+                "a bearer token is needed, and none that is known was sent",
+            ),
+            Denied::Lacks { name, scope } => Self::new(
+                Reason::PermissionDenied,
+                format!("the token {name:?} lacks the scope {scope}"),
+            ),
+        }
+    }
+}
+
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let reason = match (&error, error.kind()) {
@@ -318,6 +199,7 @@ impl From<StoreError> for Fault {
 fn reason_of(error: &QueryError) -> Reason {
     match error.kind() {
         QueryErrorKind::Invalid => Reason::InvalidSql,
+        QueryErrorKind::Retention => Reason::Retention,
         QueryErrorKind::Limit => Reason::QueryLimit,
         QueryErrorKind::Unavailable => Reason::StoreUnavailable,
         QueryErrorKind::Closed => Reason::ShuttingDown,
@@ -389,6 +271,8 @@ fn said(fault: &ModelFault) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]
@@ -486,11 +370,5 @@ mod tests {
         assert!(violations[1].description.starts_with("line 1: no event"));
         assert!(violations.iter().all(|one| one.field == "toml"));
         assert!(status.details().len() < 2 * VIOLATION_BYTES_MAX);
-    }
-
-    #[test]
-    fn reasons_are_distinct() {
-        let words: std::collections::HashSet<_> = Reason::ALL.map(Reason::as_str).into();
-        assert_eq!(words.len(), Reason::ALL.len());
     }
 }

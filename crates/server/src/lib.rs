@@ -12,6 +12,7 @@
 
 mod admission;
 mod append;
+mod auth;
 mod catalog;
 mod columns;
 mod config;
@@ -19,6 +20,7 @@ mod events;
 mod fault;
 mod gate;
 mod health;
+mod http;
 mod instant;
 pub mod limits;
 mod listener;
@@ -28,11 +30,16 @@ mod nearest;
 mod outbox;
 mod query;
 mod read;
+mod reason;
 mod server;
+mod services;
+mod snapshots;
 mod token;
+mod upkeep;
 mod views;
 mod words;
 
-pub use config::ServerConfig;
+pub use auth::{Access, Scope, SigningKey, TokenError, TokenLine, Tokens, random_secret};
+pub use config::{ServerConfig, SnapshotConfig};
 pub use fault::{ERROR_DOMAIN, Reason};
 pub use server::{Server, ServerError, ServerHandle, Shutdown};

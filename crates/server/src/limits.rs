@@ -97,3 +97,9 @@ pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
 /// See [`STREAM_WINDOW_BYTES`].
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Bytes of a file that HTTP reads and sends at once.
+pub const HTTP_PIECE_BYTES: usize = 256 << 10;
+
+/// Most bytes of a file in one message of `Fetch`.
+pub const FETCH_PIECE_BYTES: usize = 1 << 20;

@@ -35,7 +35,8 @@ pub(crate) fn connections(
     )
 }
 
-async fn accept(
+/// The next connection that finds a slot.
+pub(crate) async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
     closed: &CancellationToken,

@@ -1,6 +1,6 @@
 //! The server: binds, serves, and leaves in good order.
 //!
-//! It owns the listener and the order of a shutdown: take nothing new, let what is under way end,
+//! It owns the listeners and the order of a shutdown: take nothing new, let what is under way end,
 //! close. The store is the caller's: it is closed after [`Server::run`] returns.
 
 use std::io;
@@ -10,61 +10,20 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinError};
 use tokio_util::sync::CancellationToken;
-use tonic::codec::CompressionEncoding;
-use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use vitalog_query::QueryEngine;
 use vitalog_store::Store;
-use vitalog_wire::FILE_DESCRIPTOR_SET;
-use vitalog_wire::vitalog::v1::catalog_service_server::CatalogServiceServer;
-use vitalog_wire::vitalog::v1::health_service_server::HealthServiceServer;
-use vitalog_wire::vitalog::v1::model_service_server::ModelServiceServer;
-use vitalog_wire::vitalog::v1::query_service_server::QueryServiceServer;
-use vitalog_wire::vitalog::v1::view_service_server::ViewServiceServer;
 
-use crate::admission::{Admission, Admitted};
-use crate::append::Appender;
-use crate::catalog::Catalog;
 use crate::config::ServerConfig;
-use crate::events::{EventEndpoint, Events};
-use crate::fault::Reason;
 use crate::gate::Gate;
-use crate::health::Health;
-use crate::limits::{
-    CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, RECEIVE_BYTES_MAX,
-    STREAM_WINDOW_BYTES,
-};
+use crate::http::{self, Patience, Site};
 use crate::listener::connections;
-use crate::models::Models;
-use crate::query::Queries;
-use crate::read::LogReader;
-use crate::views::Views;
-
-/// What every generated service is told: they have these methods in common and no trait.
-macro_rules! configured {
-    ($service:expr) => {
-        $service
-            .accept_compressed(CompressionEncoding::Gzip)
-            .accept_compressed(CompressionEncoding::Zstd)
-            .send_compressed(CompressionEncoding::Zstd)
-            .max_decoding_message_size(RECEIVE_BYTES_MAX)
-    };
-}
-
-/// The services whose health is reported, and the empty name, which stands for the server.
-const SERVICES: [&str; 7] = [
-    "",
-    "vitalog.v1.CatalogService",
-    "vitalog.v1.EventService",
-    "vitalog.v1.HealthService",
-    "vitalog.v1.ModelService",
-    "vitalog.v1.QueryService",
-    "vitalog.v1.ViewService",
-];
+use crate::services::SERVICES;
+use crate::snapshots::{Publisher, Shelf};
 
 /// How long connections may take to close when no call is under way on them.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -81,7 +40,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// Serving ended by itself.
-    #[error("the gRPC transport failed: {0}")]
+    #[error("serving failed: {0}")]
     Transport(String),
 }
 
@@ -95,12 +54,31 @@ pub struct Shutdown {
 /// A server that listens and does not serve yet.
 #[derive(Debug)]
 pub struct Server {
+    grpc: Listening,
+    http: Listening,
+    pub(crate) config: ServerConfig,
+    pub(crate) gate: Gate,
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: QueryEngine,
+    pub(crate) publisher: Arc<Publisher>,
+    /// Turns of downloads, over HTTP and gRPC together.
+    pub(crate) downloads: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Listening {
     listener: TcpListener,
+    /// With the port that was taken.
     address: SocketAddr,
-    config: ServerConfig,
-    gate: Gate,
-    store: Arc<Store>,
-    engine: QueryEngine,
+}
+
+impl Listening {
+    async fn at(address: SocketAddr) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
 }
 
 /// Acts on a running server from elsewhere. Clones act on the same one.
@@ -124,7 +102,7 @@ impl ServerHandle {
 }
 
 impl Server {
-    /// Takes the address of `config`. Clients that connect wait until [`Server::run`].
+    /// Takes the addresses of `config`. Clients that connect wait until [`Server::run`].
     ///
     /// # Errors
     /// [`ServerError::Bind`].
@@ -133,26 +111,33 @@ impl Server {
         engine: QueryEngine,
         config: ServerConfig,
     ) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Bind {
-            address: config.grpc,
-            source,
-        };
-        let listener = TcpListener::bind(config.grpc).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let grpc = Listening::at(config.grpc).await?;
+        let http = Listening::at(config.http).await?;
+        let gate = Gate::default();
+        let publisher = Publisher::new(Arc::clone(&store), engine.clone(), gate.clone(), &config);
+        let downloads = Arc::new(Semaphore::new(config.downloads_max));
         Ok(Self {
-            listener,
-            address,
+            grpc,
+            http,
             config,
-            gate: Gate::default(),
+            gate,
             store,
             engine,
+            publisher: Arc::new(publisher),
+            downloads,
         })
     }
 
-    /// The address that was taken, with its port.
+    /// The address that the gRPC listener took, with its port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.grpc.address
+    }
+
+    /// The address that the HTTP listener took, with its port.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http.address
     }
 
     /// A handle on this server.
@@ -176,130 +161,67 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::Serving).await;
         let router = self.router()?.add_service(health_service);
+        let site = self.site();
         let Self {
-            listener,
+            grpc,
+            http,
             config,
             gate,
+            publisher,
             ..
         } = self;
-        let incoming = connections(listener, config.connections_max, gate.closed().clone());
+        let slots = config.connections_max;
+        let incoming = connections(grpc.listener, slots, gate.closed().clone());
         let leave = CancellationToken::new();
         let left = leave.clone().cancelled_owned();
-        let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, left));
-        tokio::select! {
-            () = shutdown => {}
-            ended = &mut serving => return Err(ended_early(ended)),
-        }
+        let mut grpc = tokio::spawn(router.serve_with_incoming_shutdown(incoming, left));
+        let mut http = tokio::spawn(http::serve(http.listener, slots, site, leave.clone()));
+        let schedule = tokio::spawn(publisher.follow_schedule());
+        let aborts = [grpc.abort_handle(), http.abort_handle()];
+        let ended = tokio::select! {
+            () = shutdown => None,
+            ended = &mut grpc => Some(ended_early("gRPC", ended)),
+            ended = &mut http => Some(ended_early("HTTP", ended)),
+        };
         gate.drain();
+        if let Some(error) = ended {
+            gate.expire();
+            gate.close();
+            aborts.iter().for_each(AbortHandle::abort);
+            return Err(error);
+        }
         report(&health, ServingStatus::NotServing).await;
         let abandoned = drain(&gate, config.drain_timeout).await;
         leave.cancel();
-        close(&gate, serving).await;
+        let serving = async { tokio::join!(grpc, http) };
+        close(&gate, serving, &aborts).await;
+        // It ends as soon as the gate drains, but for the file that it is deleting.
+        let _ = tokio::time::timeout(FAREWELL, schedule).await;
         Ok(Shutdown { abandoned })
     }
 
-    fn router(&self) -> Result<Router, ServerError> {
-        let reflected = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        let broken = |error: tonic_reflection::server::Error| {
-            ServerError::Transport(format!("reflection: {error}"))
-        };
-        // Statements, pictures and checks take their turns together.
-        let turns = Arc::new(Semaphore::new(self.config.queries_max));
-        let router = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(self.config.streams_per_connection_max)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .add_service(self.event_service())
-            .add_service(self.query_service(&turns))
-            .add_service(self.health_service(&turns))
-            .add_service(self.model_service(&turns))
-            .add_service(self.view_service())
-            .add_service(self.catalog_service())
-            .add_service(reflected().build_v1().map_err(broken)?)
-            .add_service(reflected().build_v1alpha().map_err(broken)?);
-        Ok(router)
-    }
-
-    fn event_service(&self) -> Admitted<EventEndpoint> {
-        let (sender, published) = watch::channel(self.store.snapshot().seq());
-        self.store.on_publish(move |seq| {
-            sender.send_replace(seq);
-        });
-        let store = Arc::clone(&self.store);
-        let inner = EventEndpoint::new(Events {
-            appender: Appender {
-                store: Arc::clone(&store),
-                queue_wait: self.config.queue_wait,
-            },
-            reader: LogReader { store, published },
-            gate: self.gate.clone(),
-            reads: Arc::new(Semaphore::new(self.config.reads_max)),
-        });
-        let turns = Some(Arc::new(Semaphore::new(self.config.appends_max)));
-        // An append that was given up may have reached the log.
-        Admitted {
-            inner,
-            admission: self.admission(turns, Reason::OutcomeUnknown),
-        }
-    }
-
-    fn query_service(&self, turns: &Arc<Semaphore>) -> Admitted<QueryServiceServer<Queries>> {
-        self.admitted(configured!(QueryServiceServer::new(Queries {
+    /// What HTTP answers from.
+    fn site(&self) -> Site {
+        let config = &self.config;
+        Site {
             store: Arc::clone(&self.store),
-            engine: self.engine.clone(),
+            shelf: self.shelf(),
             gate: self.gate.clone(),
-            turns: Arc::clone(turns),
-            queue_wait: self.config.queue_wait,
-        })))
-    }
-
-    fn health_service(&self, turns: &Arc<Semaphore>) -> Admitted<HealthServiceServer<Health>> {
-        let sources = (Arc::clone(&self.store), self.engine.clone());
-        let (gate, turns) = (self.gate.clone(), Arc::clone(turns));
-        let health = Health::new(sources, gate, turns, self.config.queue_wait);
-        self.admitted(configured!(HealthServiceServer::new(health)))
-    }
-
-    fn model_service(&self, turns: &Arc<Semaphore>) -> Admitted<ModelServiceServer<Models>> {
-        self.admitted(configured!(ModelServiceServer::new(Models {
-            engine: self.engine.clone(),
-            turns: Arc::clone(turns),
-            queue_wait: self.config.queue_wait,
-        })))
-    }
-
-    fn view_service(&self) -> Admitted<ViewServiceServer<Views>> {
-        let engine = self.engine.clone();
-        self.admitted(configured!(ViewServiceServer::new(Views { engine })))
-    }
-
-    fn catalog_service(&self) -> Admitted<CatalogServiceServer<Catalog>> {
-        let engine = self.engine.clone();
-        self.admitted(configured!(CatalogServiceServer::new(Catalog { engine })))
-    }
-
-    /// A service whose calls may be repeated: one that was given up has done no harm.
-    fn admitted<S>(&self, inner: S) -> Admitted<S> {
-        Admitted {
-            inner,
-            admission: self.admission(None, Reason::DeadlineExceeded),
+            access: config.access.clone(),
+            signing_key: config.signing_key.clone(),
+            guards_host: config.access.is_open() && self.http.address.ip().is_loopback(),
+            downloads: Arc::clone(&self.downloads),
+            queue_wait: config.queue_wait,
+            call_timeout: config.call_timeout,
+            patience: Patience {
+                request_wait: config.request_wait,
+                reader_pause: config.reader_pause,
+            },
         }
     }
 
-    fn admission(&self, turns: Option<Arc<Semaphore>>, timeout_reason: Reason) -> Admission {
-        Admission {
-            gate: self.gate.clone(),
-            turns,
-            queue_wait: self.config.queue_wait,
-            call_timeout: self.config.call_timeout,
-            timeout_reason,
-        }
+    pub(crate) fn shelf(&self) -> Shelf {
+        Shelf::new(Arc::clone(&self.store), self.config.public_url.as_deref())
     }
 }
 
@@ -330,25 +252,27 @@ async fn drain(gate: &Gate, limit: Duration) -> usize {
 }
 
 /// Waits until connections are closed, and closes those that stay.
-async fn close(gate: &Gate, mut serving: JoinHandle<Result<(), tonic::transport::Error>>) {
+async fn close<T>(gate: &Gate, serving: impl Future<Output = T>, aborts: &[AbortHandle]) {
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
         _ = &mut serving => return,
         () = gate.hurried().cancelled() => {}
         () = tokio::time::sleep(FAREWELL) => {}
     }
     gate.close();
-    if tokio::time::timeout(FAREWELL, &mut serving).await.is_err() {
-        serving.abort();
+    if tokio::time::timeout(FAREWELL, serving).await.is_err() {
+        aborts.iter().for_each(AbortHandle::abort);
     }
 }
 
-fn ended_early(
-    ended: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>,
+fn ended_early<E: std::fmt::Display>(
+    what: &str,
+    ended: Result<Result<(), E>, JoinError>,
 ) -> ServerError {
     let cause = match ended {
         Ok(Ok(())) => "it ended without a reason".to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    ServerError::Transport(cause)
+    ServerError::Transport(format!("{what}: {cause}"))
 }

@@ -24,6 +24,10 @@ pub(crate) enum TokenKind {
     Scores = 3,
     /// A picture.
     Picture = 4,
+    /// A place in a list of published snapshots.
+    Snapshots = 5,
+    /// A place among the files of a published snapshot.
+    SnapshotFiles = 6,
 }
 
 /// `message` as a token.

@@ -30,6 +30,8 @@ use vitalog_wire::vitalog::v1::{
 
 const PAGE: &str = include_str!("../../../docs/clients/grpc.md");
 
+const HTTP_PAGE: &str = include_str!("../../../docs/clients/http.md");
+
 // The example begins here.
 /// Appends a batch; sends it again for as long as the outcome is unknown.
 async fn append(
@@ -210,6 +212,37 @@ fn the_table_of_errors_is_that_of_the_code() {
     }
 }
 
+/// The limits of HTTP, and where it listens.
+#[test]
+fn the_page_of_http_tells_the_same() {
+    let config = ServerConfig::default();
+    for words in [
+        format!("`127.0.0.1:{}`", config.http.port()),
+        format!("| connections | {}", config.connections_max),
+        format!("over HTTP and gRPC together | {}", config.downloads_max),
+        format!("next whole request | {} s", config.request_wait.as_secs()),
+        format!(
+            "takes nothing | {} minutes",
+            config.reader_pause.as_secs() / 60
+        ),
+    ] {
+        assert!(HTTP_PAGE.contains(&words), "{words}");
+    }
+    let cells = HTTP_PAGE
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .flat_map(|line| line.split('`'));
+    let reasons: HashSet<&str> = Reason::ALL.map(Reason::as_str).into();
+    let named: HashSet<&str> = cells.filter(|cell| reasons.contains(cell)).collect();
+    assert!(named.len() > 12, "{named:?}");
+    for upper in HTTP_PAGE
+        .split('`')
+        .filter(|word| word.contains("_NOT_") || word.ends_with("_GONE"))
+    {
+        assert!(reasons.contains(upper), "{upper}");
+    }
+}
+
 /// A number as people write it.
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
@@ -242,12 +275,15 @@ fn the_limits_are_those_of_the_code() {
             "| one health model | ",
             format!("{} MiB", limits::MODEL_BYTES_MAX >> 20),
         ),
-        ("| one page of scores, models or views | ", {
-            let (rows, default) = (limits::PAGE_ROWS_MAX, limits::PAGE_ROWS_DEFAULT);
-            let bytes = limits::PAGE_BYTES >> 20;
-            let rows = thousands(rows);
-            format!("{rows} rows, {default} by default; closed at {bytes} MiB")
-        }),
+        (
+            "| one page of scores, models, views, snapshots or files | ",
+            {
+                let (rows, default) = (limits::PAGE_ROWS_MAX, limits::PAGE_ROWS_DEFAULT);
+                let bytes = limits::PAGE_BYTES >> 20;
+                let rows = thousands(rows);
+                format!("{rows} rows, {default} by default; closed at {bytes} MiB")
+            },
+        ),
         ("| one list of a check or an explanation | ", {
             let rows = thousands(limits::LIST_ROWS_MAX);
             let default = thousands(limits::LIST_ROWS_DEFAULT);
@@ -294,6 +330,18 @@ fn the_limits_are_those_of_the_code() {
         (
             "| statements running at once | ",
             config.queries_max.to_string(),
+        ),
+        (
+            "| data in one message of `Fetch` | ",
+            format!("{} MiB", limits::FETCH_PIECE_BYTES >> 20),
+        ),
+        ("| lease of a snapshot | ", {
+            let longest = config.snapshots.lease_max.as_secs() / 3_600;
+            format!("from 1 minute to {longest} h by default")
+        }),
+        (
+            "| downloads at once, over gRPC and HTTP together | ",
+            config.downloads_max.to_string(),
         ),
         ("The server pings each connection every ", {
             let (interval, timeout) = (limits::KEEPALIVE_INTERVAL, limits::KEEPALIVE_TIMEOUT);

@@ -14,12 +14,14 @@ use vitalog_server::ServerConfig;
 use vitalog_store::StoreConfig;
 use vitalog_wire::vitalog::v1::ReadRequest;
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 8] = [
     "vitalog.v1.CatalogService",
     "vitalog.v1.EventService",
     "vitalog.v1.HealthService",
     "vitalog.v1.ModelService",
     "vitalog.v1.QueryService",
+    "vitalog.v1.SnapshotService",
+    "vitalog.v1.UpkeepService",
     "vitalog.v1.ViewService",
 ];
 
@@ -241,19 +243,25 @@ async fn connections_past_the_limit_are_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_in_use_is_named() {
     let server = TestServer::start().await;
-    let config = ServerConfig {
+    let on_grpc = ServerConfig {
         grpc: server.address,
-        ..ServerConfig::default()
+        ..support::free_port()
     };
-    let engine = vitalog_query::QueryEngine::new(
-        std::sync::Arc::clone(&server.store),
-        vitalog_query::QueryConfig::default(),
-    );
-    let again = vitalog_server::Server::bind(
-        std::sync::Arc::clone(&server.store),
-        engine.unwrap(),
-        config,
-    );
-    let error = again.await.unwrap_err().to_string();
-    assert!(error.contains(&server.address.to_string()), "{error}");
+    let on_http = ServerConfig {
+        http: server.http,
+        ..support::free_port()
+    };
+    for (config, address) in [(on_grpc, server.address), (on_http, server.http)] {
+        let engine = vitalog_query::QueryEngine::new(
+            std::sync::Arc::clone(&server.store),
+            vitalog_query::QueryConfig::default(),
+        );
+        let again = vitalog_server::Server::bind(
+            std::sync::Arc::clone(&server.store),
+            engine.unwrap(),
+            config,
+        );
+        let error = again.await.unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::cold::ColdCache;
+
 /// When an append is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -33,6 +35,20 @@ pub struct StoreConfig {
     pub memtable_bytes_max: usize,
     /// Manifests kept, the current one included.
     pub manifests_kept: usize,
+    /// Bytes of hot files beyond which the oldest become cold.
+    pub hot_bytes_max: u64,
+    /// Cold files of one day; late rows are merged with them where there are more.
+    pub cold_files_per_day_max: usize,
+    /// Bytes of decoded columns of cold files that are kept for the next reader.
+    pub cold_cache_bytes_max: u64,
+    /// Bytes of the disk that appends leave free, so that flushes, compactions and removals still
+    /// have room; 0 keeps none.
+    pub reserved_bytes: u64,
+    /// Published snapshots kept at once; one more is refused.
+    pub snapshots_max: usize,
+    /// Whole UTC days before today whose events are kept; older ones are dropped when the store
+    /// is opened and after a flush. `None` keeps all.
+    pub retention_days: Option<u32>,
 }
 
 impl Default for StoreConfig {
@@ -46,6 +62,12 @@ impl Default for StoreConfig {
             memtable_events_max: 1 << 20,
             memtable_bytes_max: 256 << 20,
             manifests_kept: 3,
+            hot_bytes_max: 2 << 30,
+            cold_files_per_day_max: 4,
+            cold_cache_bytes_max: ColdCache::BYTES_DEFAULT,
+            reserved_bytes: 64 << 20,
+            snapshots_max: 1_000,
+            retention_days: None,
         }
     }
 }

@@ -120,6 +120,25 @@ impl StoreError {
         }
     }
 
+    /// Whether a file does not hold what it should, or is not there: what repair can work around.
+    /// A disk that fails, and a newer version, are neither.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Arrow { .. } => true,
+            Self::Disk(error) => matches!(
+                error.kind(),
+                DiskErrorKind::Damaged | DiskErrorKind::Missing
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether a file was not there: a compaction may have replaced it since it was looked up.
+    #[must_use]
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.kind() == DiskErrorKind::Missing)
+    }
+
     pub(crate) fn damaged(
         path: impl Into<PathBuf>,
         offset: u64,

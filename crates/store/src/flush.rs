@@ -6,25 +6,31 @@
 //! may the log be trimmed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use vitalog_disk::{Directory, crc32c, write_atomically};
 
 use crate::definitions::{self, Definition, DefinitionEntry};
 use crate::error::Result;
+use crate::ledger::{Ledger, SEGMENT_FOLDER, SYMBOL_FOLDER};
 use crate::manifest::{Manifest, SymbolEntry};
 use crate::memtable::{Chunk, sections_by_day};
-use crate::segment::{Segment, write_segment};
+use crate::segment::{Origin, Segment, SegmentEntry, write_segment};
 use crate::symbols::{Marks, SymbolPiece, Symbols, encode_file, read_file};
-
-/// The folder of segment files.
-pub(crate) const SEGMENT_FOLDER: &str = "segments";
-/// The folder of symbol files.
-pub(crate) const SYMBOL_FOLDER: &str = "symbols";
-/// The folders whose files count only where a manifest names them.
-pub(crate) const NAMED_FOLDERS: [&str; 3] = [SEGMENT_FOLDER, SYMBOL_FOLDER, definitions::FOLDER];
+use crate::upkeep::WrittenBytes;
 
 /// Symbol files are not joined beyond this: their offsets are 32 bits wide.
 const SYMBOL_FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// The name of hot segment `number`.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("{SEGMENT_FOLDER}/{number:016}.arrow")
+}
+
+/// The name of symbol file `number`.
+pub(crate) fn symbol_name(number: u64) -> String {
+    format!("{SYMBOL_FOLDER}/{number:016}.sym")
+}
 
 /// A frozen memtable and what it follows; without chunks where only definitions are new.
 #[derive(Debug)]
@@ -42,16 +48,18 @@ pub(crate) struct FlushJob {
     pub definitions: Arc<Vec<Arc<Definition>>>,
     /// The first log file that holds what came later.
     pub wal_first: u64,
-    /// The manifest in force.
-    pub manifest: Manifest,
-    /// The symbols that it covers.
+    pub ledger: Arc<Ledger>,
+    /// The symbols that files of the manifest in force hold.
     pub flushed_marks: Marks,
+    /// Manifests kept, the new one included.
+    pub manifests_kept: usize,
+    pub written: Arc<WrittenBytes>,
 }
 
 /// What a flush made; durable.
 #[derive(Debug)]
 pub(crate) struct Flushed {
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     pub segment: Option<Arc<Segment>>,
     pub symbols: Option<SymbolPiece>,
     pub marks: Marks,
@@ -64,24 +72,37 @@ impl FlushJob {
     /// A full or failing disk. Nothing that was durable before is touched; what was begun is
     /// collected at the next open, and the job can be run again.
     pub fn run(&self) -> Result<Flushed> {
-        let mut manifest = self.manifest.clone();
-        manifest.number = unused_number(self.directory.as_ref(), manifest.number)?;
-        let symbols = self.write_symbols(&mut manifest)?;
-        self.write_definitions(&mut manifest)?;
-        let segment = self.write_segment(&mut manifest)?;
-        manifest.seq = self.seq;
-        manifest.received_us = self.received_us;
-        manifest.wal_first = self.wal_first;
-        manifest.write(self.directory.as_ref())?;
+        let in_force = self.ledger.manifest();
+        let reservation = self.ledger.reserve();
+        let number = reservation.number;
+        let mut symbols = in_force.symbols.clone();
+        let piece = self.write_symbols(number, &mut symbols)?;
+        let mut definitions = in_force.definitions.clone();
+        self.write_definitions(number, &mut definitions)?;
+        let entry = self.write_segment(number)?;
+        let manifest = self.ledger.commit(|manifest| {
+            // Only flushes change these, one at a time.
+            manifest.symbols = symbols;
+            manifest.definitions = definitions;
+            manifest.segments.extend(entry.clone());
+            manifest.seq = self.seq;
+            manifest.received_us = self.received_us;
+            manifest.wal_first = self.wal_first;
+        })?;
+        drop(reservation);
+        if let Err(error) = self.ledger.collect(self.manifests_kept) {
+            // Nothing is lost: the next flush and the next open collect again.
+            tracing::warn!(%error, "files that are no longer needed were left");
+        }
         Ok(Flushed {
             manifest,
-            segment,
-            symbols,
+            segment: entry.map(|entry| Segment::new(Arc::clone(&self.directory), entry)),
+            symbols: piece,
             marks: self.marks,
         })
     }
 
-    fn write_segment(&self, manifest: &mut Manifest) -> Result<Option<Arc<Segment>>> {
+    fn write_segment(&self, number: u64) -> Result<Option<SegmentEntry>> {
         if self.chunks.is_empty() {
             return Ok(None);
         }
@@ -91,31 +112,37 @@ impl FlushJob {
             .iter()
             .flat_map(|chunk| chunk.received.iter().copied())
             .collect();
-        let name = format!("{SEGMENT_FOLDER}/{:016}.arrow", manifest.number);
+        let name = segment_name(number);
         let directory = self.directory.as_ref();
-        let entry = write_segment(directory, &name, &self.symbols, &days, &received)?;
-        manifest.segments.push(entry.clone());
-        Ok(Some(Segment::new(Arc::clone(&self.directory), entry)))
+        let entry = write_segment(
+            directory,
+            &name,
+            &self.symbols,
+            &days,
+            &received,
+            Origin::default(),
+        )?;
+        self.written
+            .flushed
+            .fetch_add(entry.bytes, Ordering::Relaxed);
+        Ok(Some(entry))
     }
 
     /// Writes the definitions stored since the last flush. Smaller files before it are taken into
     /// the new one, as with symbols.
-    fn write_definitions(&self, manifest: &mut Manifest) -> Result<()> {
-        let mut first = manifest.definition_count();
+    fn write_definitions(&self, number: u64, files: &mut Vec<DefinitionEntry>) -> Result<()> {
+        let mut first = files.iter().map(|file| file.count).sum();
         if first == self.definitions.len() {
             return Ok(());
         }
         let mut bytes = definitions::encode_file(&self.definitions[first..]);
-        while let Some(before) = manifest
-            .definitions
-            .pop_if(|file| file.bytes <= bytes.len() as u64)
-        {
+        while let Some(before) = files.pop_if(|file| file.bytes <= bytes.len() as u64) {
             first -= before.count;
             bytes = definitions::encode_file(&self.definitions[first..]);
         }
-        let name = format!("{}/{:016}.def", definitions::FOLDER, manifest.number);
+        let name = format!("{}/{number:016}.def", definitions::FOLDER);
         write_atomically(self.directory.as_ref(), &name, &bytes)?;
-        manifest.definitions.push(DefinitionEntry {
+        files.push(DefinitionEntry {
             name,
             bytes: bytes.len() as u64,
             crc32c: crc32c(&bytes),
@@ -126,7 +153,11 @@ impl FlushJob {
 
     /// Writes the symbols given since the last flush. Smaller files before it are taken into the
     /// new one, so that their number grows with the logarithm of the symbols.
-    fn write_symbols(&self, manifest: &mut Manifest) -> Result<Option<SymbolPiece>> {
+    fn write_symbols(
+        &self,
+        number: u64,
+        files: &mut Vec<SymbolEntry>,
+    ) -> Result<Option<SymbolPiece>> {
         if self.marks == self.flushed_marks {
             return Ok(None);
         }
@@ -135,69 +166,18 @@ impl FlushJob {
         let joins = |file: &SymbolEntry, bytes: u64| {
             file.bytes <= bytes && file.bytes + bytes <= SYMBOL_FILE_BYTES_MAX
         };
-        while let Some(before) = manifest
-            .symbols
-            .pop_if(|file| joins(file, bytes.len() as u64))
-        {
+        while let Some(before) = files.pop_if(|file| joins(file, bytes.len() as u64)) {
             from = before.from;
             bytes = encode_file(&self.symbols.read(), from, self.marks);
         }
-        let name = format!("{SYMBOL_FOLDER}/{:016}.sym", manifest.number);
+        let name = symbol_name(number);
         write_atomically(self.directory.as_ref(), &name, &bytes)?;
         let piece = read_file(self.directory.as_ref(), &name)?;
-        manifest.symbols.push(SymbolEntry {
+        files.push(SymbolEntry {
             name,
             bytes: bytes.len() as u64,
             from,
         });
         Ok(Some(piece))
     }
-}
-
-/// A number above that of every manifest and of every file that one may name. A flush that failed
-/// may have left its files, its manifest even, so its number is never taken again.
-fn unused_number(directory: &dyn Directory, in_force: u64) -> Result<u64> {
-    let mut highest = in_force;
-    for folder in NAMED_FOLDERS.into_iter().chain([crate::manifest::FOLDER]) {
-        for name in directory.list(folder)? {
-            let number = name
-                .split('.')
-                .next()
-                .and_then(|digits| digits.parse().ok());
-            highest = highest.max(number.unwrap_or(0));
-        }
-    }
-    Ok(highest + 1)
-}
-
-/// Removes what no kept manifest names: older manifests beyond `kept`, then segment, symbol and
-/// definition files, and temporary files.
-///
-/// # Errors
-/// A failing disk; whatever is left is collected the next time.
-pub(crate) fn collect_orphans(directory: &dyn Directory, kept: usize) -> Result<()> {
-    let numbers = Manifest::numbers(directory)?;
-    let (gone, kept) = numbers.split_at(numbers.len().saturating_sub(kept.max(1)));
-    let mut needed = std::collections::BTreeSet::new();
-    for &number in kept {
-        // A damaged older manifest names nothing; what it needed is kept by the newer ones, or
-        // was dropped by them.
-        if let Ok(manifest) = Manifest::read(directory, number) {
-            needed.extend(manifest.files().into_iter().map(str::to_owned));
-        }
-    }
-    for &number in gone {
-        directory.remove(&Manifest::file_name(number))?;
-    }
-    for folder in NAMED_FOLDERS.into_iter().chain([crate::manifest::FOLDER]) {
-        for name in directory.list(folder)? {
-            let name = format!("{folder}/{name}");
-            let is_orphan = name.ends_with(".tmp")
-                || (folder != crate::manifest::FOLDER && !needed.contains(&name));
-            if is_orphan {
-                directory.remove(&name)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,11 +6,12 @@ use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 use vitalog_event::{
-    EventBatch, Rejection, RejectionCode, day_of_timestamp_us, format_timestamp_us, schema,
+    DAY_US, EventBatch, Rejection, RejectionCode, day_of_timestamp_us, format_timestamp_us, schema,
 };
 
 use crate::error::{Result, StoreError};
 use crate::idempotency::{EventKey, RecentIds, Stored, content_of, find_in_section};
+use crate::removal::PendingRemoval;
 use crate::snapshot::Snapshot;
 use crate::symbols::{Domain, Member, NULL_SYMBOL, Symbols, Tables};
 use crate::wal::GroupColumns;
@@ -22,6 +23,10 @@ pub(crate) struct GroupBuilder<'a> {
     snapshot: &'a Snapshot,
     frozen: Option<&'a RecentIds>,
     recent: &'a mut RecentIds,
+    /// The first day that is kept.
+    retained_from_day: Option<i32>,
+    /// Removals under way: their rows are no originals.
+    removing: &'a [PendingRemoval],
     /// Rows taken of each batch.
     taken: Vec<Vec<u32>>,
     events: Vec<u32>,
@@ -52,6 +57,7 @@ impl<'a> GroupBuilder<'a> {
         snapshot: &'a Snapshot,
         frozen: Option<&'a RecentIds>,
         recent: &'a mut RecentIds,
+        (retained_from_day, removing): (Option<i32>, &'a [PendingRemoval]),
     ) -> Self {
         let (taken, events, members) = (Vec::new(), Vec::new(), Vec::new());
         Self {
@@ -59,6 +65,8 @@ impl<'a> GroupBuilder<'a> {
             snapshot,
             frozen,
             recent,
+            retained_from_day,
+            removing,
             taken,
             events,
             members,
@@ -72,6 +80,15 @@ impl<'a> GroupBuilder<'a> {
         let mut tables = self.symbols.write();
         for at in 0..batch.len() {
             let row = row_of(batch, at);
+            if let Some(message) = self.past_retention(&row) {
+                receipt.rejected.push(Rejection {
+                    index: batch.input_index(at),
+                    field: schema::EVENT_TIME,
+                    code: RejectionCode::PastRetention,
+                    message,
+                });
+                continue;
+            }
             match self.take_row(&mut tables, &row)? {
                 Outcome::New => taken.push(at as u32),
                 Outcome::Duplicate => receipt.duplicates += 1,
@@ -86,6 +103,18 @@ impl<'a> GroupBuilder<'a> {
         receipt.accepted = taken.len();
         self.taken.push(taken);
         Ok(receipt)
+    }
+
+    /// Why a row lies before the days that are kept, where it does.
+    fn past_retention(&self, row: &Row<'_>) -> Option<String> {
+        let floor = self.retained_from_day?;
+        (day_of_timestamp_us(row.time_us) < floor).then(|| {
+            format!(
+                "{} lies before {}, the first day that the store keeps",
+                format_timestamp_us(row.time_us),
+                &format_timestamp_us(i64::from(floor) * DAY_US)[..10],
+            )
+        })
     }
 
     fn take_row(&mut self, tables: &mut Tables, row: &Row<'_>) -> Result<Outcome> {
@@ -121,7 +150,7 @@ impl<'a> GroupBuilder<'a> {
                 return Ok(known);
             }
             for section in self.snapshot.file_sections(day) {
-                let stored = find_in_section(section, key)?;
+                let stored = find_in_section(section, key, self.removing)?;
                 if stored.is_some() {
                     return Ok(stored);
                 }

@@ -2,7 +2,8 @@
 //!
 //! Two places are asked: the ids of rows not yet in a segment, kept here in memory, and the id
 //! index of each section of that day (hashes in order, found by interpolation; a hit is compared
-//! by its text). Contents are compared by a 64-bit hash of the stored fields, the time apart.
+//! by its text). The id index of a hot section lies in its map; that of a cold one is made from its
+//! ids when its bloom filter first says that an id may be there. Contents are compared by a 64-bit hash of the stored fields, the time apart.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::error::Result;
-use crate::section::Section;
+use crate::removal::PendingRemoval;
+use crate::section::{Section, StoredSection};
 use crate::segment::id_hash;
 
 /// What identifies an event, and what it says.
@@ -153,30 +155,55 @@ impl RecentIds {
     }
 }
 
-/// The event with this key in a section of a segment file.
+/// The event with this key in a section of a file, hot or cold; rows that are being removed are
+/// none. A cold one is opened only where the bloom filter of its ids does not rule the id out.
 ///
 /// # Errors
 /// Damage of the file, found on first touch.
-pub(crate) fn find_in_section(section: &Section, key: &EventKey<'_>) -> Result<Option<Stored>> {
-    let Some(file) = section.file() else {
+pub(crate) fn find_in_section(
+    stored: &StoredSection,
+    key: &EventKey<'_>,
+    removing: &[PendingRemoval],
+) -> Result<Option<Stored>> {
+    if !stored.may_hold_event_id(key.event_id)? {
+        return Ok(None);
+    }
+    let section = stored.open();
+    let Some((hashes, rows)) = section.id_index()? else {
         return Ok(None);
     };
-    let (hashes, rows) = file.id_index()?;
     let hash = id_hash(key.event_id);
     let mut at = interpolate(hashes, hash);
     while at < hashes.len() && hashes[at] == hash {
         let row = rows[at] as usize;
         if section.event_ids()?.value(row) == key.event_id {
-            let run = section.runs()?.run_of_row(row);
+            let runs = section.run_bounds()?;
             let identities: &Arc<_> = section.identities()?;
-            let member = section.runs()?.members[run] as usize;
+            let member = runs.members[runs.run_of_row(row)] as usize;
             if identities.account_symbol(member) == key.account {
-                return stored_at(section, row, identities.user_symbol(member)).map(Some);
+                let user = identities.user_symbol(member);
+                if !is_going(&section, row, (key.account, user), removing)? {
+                    return stored_at(&section, row, user).map(Some);
+                }
             }
         }
         at += 1;
     }
     Ok(None)
+}
+
+fn is_going(
+    section: &Section,
+    row: usize,
+    (account, user): (u32, u32),
+    removing: &[PendingRemoval],
+) -> Result<bool> {
+    if removing.is_empty() {
+        return Ok(false);
+    }
+    let seq = section.seqs()?[row];
+    let mut removing = removing.iter();
+    Ok(removing.any(|removal| removal.what.takes(seq, account, user)))
 }
 
 fn stored_at(section: &Section, row: usize, user: u32) -> Result<Stored> {

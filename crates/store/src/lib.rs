@@ -8,7 +8,10 @@
 //! published files never change; corrupt bytes give an error that names file and place.
 #![forbid(unsafe_code)]
 
+mod backup;
+mod cold;
 mod config;
+mod copy;
 mod define;
 mod definitions;
 mod error;
@@ -16,32 +19,57 @@ mod filter;
 mod flush;
 mod group;
 mod idempotency;
+mod imports;
+mod ledger;
 mod manifest;
 mod memtable;
 mod open;
+mod promoted;
+mod published;
+mod quarantine;
+mod removal;
+mod repair;
 mod replay;
+mod room;
 mod section;
 mod segment;
 mod snapshot;
 mod stats;
 mod store;
 mod symbols;
+mod upkeep;
 mod verify;
 mod wal;
 mod writer;
 
+pub use backup::{BackupReport, RestoreReport, restore_directory};
 pub use config::{Clock, Durability, StoreConfig, SystemClock};
+pub use copy::{CopyProgress, FileCount};
 pub use definitions::{Definition, DefinitionKind, DefinitionReceipt};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use filter::{RowFilter, SymbolSet};
-pub use open::{OpenReport, Quarantined};
+pub use imports::ImportBatch;
+pub use open::OpenReport;
+pub use promoted::{NumberStyle, PromotedBlob, PromotedColumn, PromotedColumns, PromotedValues};
+pub use published::{
+    DraftFile, FileBounds, LinkedFile, Published, PublishedColumn, PublishedFile, PublishedPath,
+    PublishedSnapshot, PublishedTable, Revocation, RevocationReason, SnapshotDraft, SnapshotId,
+    SnapshotTerms, TableManifest,
+};
+pub use quarantine::Quarantined;
+pub use removal::{
+    EraseRequest, Found, FoundAs, IdKind, Progress, RemovalKind, RemovalProgress, RemovalReceipt,
+    RemovedRows, SearchReport, search_files,
+};
+pub use repair::{Finding, Loss, RepairReport, repair_directory};
 pub use section::{
     EventCodes, EventCount, IdentityStrings, MemberSummary, Run, RunIndex, Section,
-    SectionStatistics, Selection,
+    SectionStatistics, Selection, StoredSection,
 };
 pub use snapshot::{Slice, Snapshot};
-pub use stats::StoreStatistics;
+pub use stats::{StoreStatistics, Tier, TierStatistics};
 pub use store::Store;
 pub use symbols::{Domain, Member, NULL_SYMBOL, Symbols};
+pub use upkeep::{CompactionGoal, CompactionReport};
 pub use verify::{Damage, VerifyReport, verify_directory};
 pub use writer::{AppendReceipt, Reply};

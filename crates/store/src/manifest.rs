@@ -10,12 +10,17 @@
 //! ones are kept with every file they name.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vitalog_disk::{Directory, crc32c, write_atomically};
+use xxhash_rust::xxh3::Xxh3;
 
+use crate::cold::ColdEntry;
 use crate::definitions::DefinitionEntry;
 use crate::error::{Result, StoreError};
+use crate::imports::ImportBatch;
+use crate::removal::{PendingRemoval, RemovalReceipt};
 use crate::segment::SegmentEntry;
 use crate::symbols::Marks;
 
@@ -36,11 +41,27 @@ pub(crate) struct SymbolEntry {
     pub from: Marks,
 }
 
+/// A file that a manifest needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Its name below the directory.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The checksum of the whole file; `None` for a symbol file and for
+    /// the sidecar of a cold file, which carry their own.
+    pub crc32c: Option<u32>,
+}
+
 /// What a store holds at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// Its number, from 1; 0 for the manifest of an empty store, which has no file.
     pub number: u64,
+    /// Which store this is, from its first commit on, so that no backup of another one is
+    /// overwritten; missing where an older program wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<String>,
     /// Every event up to this `seq` lies in a segment.
     pub seq: i64,
     /// The latest `received_at` of those events and of the definitions, microseconds.
@@ -49,11 +70,29 @@ pub(crate) struct Manifest {
     pub wal_first: u64,
     /// Segments in the order of their seqs.
     pub segments: Vec<SegmentEntry>,
+    /// Cold files, by day and lowest seq.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cold: Vec<ColdEntry>,
     /// Symbol files in the order of their codes.
     pub symbols: Vec<SymbolEntry>,
     /// Definition files in the order of storing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub definitions: Vec<DefinitionEntry>,
+    /// Removals that have begun and are not done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<PendingRemoval>,
+    /// Removals that are done, by number; the newest ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<RemovalReceipt>,
+    /// What imports added, oldest first; the newest ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportBatch>,
+    /// The first day whose activity is kept, in days since 1970-01-01.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retained_from_day: Option<i32>,
+    /// The first day from which history is whole, where days that had activity were dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_from_day: Option<i32>,
 }
 
 impl Manifest {
@@ -62,13 +101,66 @@ impl Manifest {
         format!("{FOLDER}/{number:016}.manifest")
     }
 
+    /// All files it needs, to be copied and checked.
+    pub fn parts(&self) -> Vec<Part> {
+        let symbols = self.symbols.iter().map(|file| Part {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            crc32c: None,
+        });
+        let definitions = self.definitions.iter().map(|file| Part {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            crc32c: Some(file.crc32c),
+        });
+        let segments = self.segments.iter().map(|segment| Part {
+            name: segment.name.clone(),
+            bytes: segment.bytes,
+            crc32c: Some(segment.crc32c),
+        });
+        let cold = self.cold.iter().flat_map(|file| {
+            let parquet = Part {
+                name: file.parquet(),
+                bytes: file.bytes,
+                crc32c: Some(file.crc32c),
+            };
+            // A sidecar's arrays have their own checksums.
+            let sidecar = Part {
+                name: file.sidecar(),
+                bytes: file.sidecar_bytes,
+                crc32c: None,
+            };
+            [parquet, sidecar]
+        });
+        let parts = symbols.chain(definitions).chain(segments);
+        parts.chain(cold).collect()
+    }
+
     /// The names of all files it needs.
-    pub fn files(&self) -> BTreeSet<&str> {
-        let segments = self.segments.iter().map(|segment| segment.name.as_str());
+    pub fn files(&self) -> BTreeSet<String> {
+        let segments = self.segments.iter().map(|segment| segment.name.clone());
         segments
-            .chain(self.symbols.iter().map(|symbols| symbols.name.as_str()))
-            .chain(self.definitions.iter().map(|file| file.name.as_str()))
+            .chain(
+                self.cold
+                    .iter()
+                    .flat_map(|file| [file.parquet(), file.sidecar()]),
+            )
+            .chain(self.symbols.iter().map(|symbols| symbols.name.clone()))
+            .chain(self.definitions.iter().map(|file| file.name.clone()))
             .collect()
+    }
+
+    /// Gives the store an id where it has none: 32 hexadecimal digits from what the first commit
+    /// knows. Nothing random: the path, the microsecond and the content's checksums tell stores
+    /// apart.
+    pub fn identify(&mut self, path: &Path) {
+        if self.store_id.is_some() {
+            return;
+        }
+        let mut hasher = Xxh3::new();
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(&serde_json::to_vec(self).expect("numbers and strings"));
+        self.store_id = Some(format!("{:032x}", hasher.digest128()));
     }
 
     /// How many definitions its files hold.

@@ -3,22 +3,28 @@
 //!
 //! The lock is the directory's. Segments are not touched: their footers are read on first use.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use vitalog_disk::Directory;
 
+use crate::cold::{ColdCache, ColdFile};
 use crate::config::{Clock, StoreConfig};
 use crate::definitions::{self, Definitions};
 use crate::error::{Result, StoreError};
-use crate::flush::collect_orphans;
 use crate::idempotency::RecentIds;
+use crate::imports;
+use crate::ledger::Ledger;
 use crate::manifest::Manifest;
 use crate::memtable::Memtable;
+use crate::quarantine::{Quarantined, set_aside};
+use crate::removal::PendingRemoval;
 use crate::replay::Replay;
 use crate::segment::Segment;
-use crate::snapshot::{SegmentSet, Snapshot};
-use crate::symbols::{Symbols, read_file};
+use crate::snapshot::{SegmentChange, SegmentSet, Snapshot};
+use crate::symbols::{Domain, Symbols, read_file};
+use crate::upkeep::UpkeepBell;
 use crate::wal::{self, FileEnd, Frame, FrameKind, WalFile, WalWriter};
 use crate::writer::{HALVES_FULL, Writer};
 
@@ -31,39 +37,34 @@ pub struct OpenReport {
     pub replayed_definitions: u64,
     /// Bytes behind the last whole commit group of the log, set aside.
     pub quarantined: Option<Quarantined>,
+    /// Erasures and other removals that an earlier run had begun, finished before this one serves.
+    pub finished_removals: usize,
 }
-
-/// Bytes that a torn write, or damage that cannot be told from one, left at the end of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
-    /// The log file they were found in.
-    pub file: String,
-    /// Where they began.
-    pub offset: u64,
-    /// How many there were.
-    pub bytes: u64,
-    /// The file that keeps them.
-    pub kept_in: String,
-    /// Why they are no commit group.
-    pub reason: String,
-}
-
-const QUARANTINE_FOLDER: &str = "quarantine";
 
 /// Everything the writer thread needs, and the report.
 pub(crate) fn open(
     directory: Arc<dyn Directory>,
     config: StoreConfig,
     clock: Arc<dyn Clock>,
+    upkeep: UpkeepBell,
+    cache: &Arc<ColdCache>,
 ) -> Result<(Writer, OpenReport)> {
     let manifest = Manifest::latest(directory.as_ref())?;
     let symbols = Arc::new(Symbols::default());
     load_symbols(directory.as_ref(), &manifest, &symbols)?;
+    forget_erased(&manifest, &symbols);
     let flushed_marks = symbols.read().marks();
-    let mut segments = SegmentSet::default();
-    for entry in &manifest.segments {
-        segments = segments.with(Segment::new(Arc::clone(&directory), entry.clone()));
-    }
+    let hot = manifest.segments.iter().cloned();
+    let hot = hot.map(|entry| Segment::new(Arc::clone(&directory), entry));
+    let cold = manifest.cold.iter().cloned().map(|entry| {
+        let (directory, symbols) = (Arc::clone(&directory), Arc::clone(&symbols));
+        ColdFile::new(directory, entry, symbols, Arc::clone(cache))
+    });
+    let segments = SegmentSet::default().apply(&SegmentChange {
+        hot: hot.collect(),
+        cold: cold.collect(),
+        ..SegmentChange::default()
+    });
     let mut replay = Replay {
         symbols: Arc::clone(&symbols),
         memtable: Memtable::default(),
@@ -76,16 +77,20 @@ pub(crate) fn open(
     };
     let log = replay_log(directory.as_ref(), &manifest, &mut replay)?;
     let segments = Arc::new(segments);
+    let wal_first = manifest.wal_first;
     let logged_marks = symbols.read().marks();
     let wal = WalWriter::new(
         Arc::clone(&directory),
-        config.durability,
-        config.wal_file_bytes,
+        &config,
         log.next_number,
         log.next_group,
         log.chain,
     );
-    collect_orphans(directory.as_ref(), config.manifests_kept)?;
+    let ledger = Arc::new(Ledger::new(Arc::clone(&directory), manifest)?);
+    call_off_unbegun(&ledger, &symbols, &replay.memtable)?;
+    imports::forget_lost_events(&ledger, replay.seq)?;
+    let in_force = ledger.manifest();
+    ledger.collect(config.manifests_kept)?;
     let chunks = [Arc::default(), replay.memtable.chunks()];
     let snapshot = Snapshot::new(
         (replay.seq, replay.received_us),
@@ -93,7 +98,8 @@ pub(crate) fn open(
         Arc::clone(&symbols),
         Arc::clone(&segments),
         chunks,
-    );
+    )
+    .retained_from(in_force.retained_from_day, in_force.history_from_day);
     let mut writer = Writer {
         directory,
         config,
@@ -102,7 +108,7 @@ pub(crate) fn open(
         published: Arc::new(ArcSwap::from_pointee(snapshot)),
         on_publish: Arc::default(),
         wal,
-        manifest,
+        ledger,
         segments,
         flushed_marks,
         logged_marks,
@@ -113,10 +119,15 @@ pub(crate) fn open(
         received_us: replay.received_us,
         flushing: None,
         flush_at_halves: HALVES_FULL,
+        upkeep,
+        written: Arc::default(),
+        removing: in_force.pending.clone(),
+        retained_from_day: in_force.retained_from_day,
+        history_from_day: in_force.history_from_day,
     };
     if replay.events == 0 && replay.definitions_replayed == 0 {
         // Not further: files from the manifest's first on must follow each other without a gap.
-        writer.wal.trim_before(writer.manifest.wal_first)?;
+        writer.wal.trim_before(wal_first)?;
     } else {
         // Begun now and finished while the store already serves: the log of a killed process
         // does not pile up.
@@ -126,11 +137,17 @@ pub(crate) fn open(
         replayed_events: replay.events,
         replayed_definitions: replay.definitions_replayed,
         quarantined: log.quarantined,
+        finished_removals: in_force.pending.len(),
     };
     Ok((writer, report))
 }
 
-fn load_symbols(directory: &dyn Directory, manifest: &Manifest, symbols: &Symbols) -> Result<()> {
+/// Takes over the symbols of the manifest's files.
+pub(crate) fn load_symbols(
+    directory: &dyn Directory,
+    manifest: &Manifest,
+    symbols: &Symbols,
+) -> Result<()> {
     let pieces = manifest
         .symbols
         .iter()
@@ -147,7 +164,48 @@ fn load_symbols(directory: &dyn Directory, manifest: &Manifest, symbols: &Symbol
     symbols.load(pieces)
 }
 
-fn load_definitions(directory: &dyn Directory, manifest: &Manifest) -> Result<Definitions> {
+/// The ids of erasures under way get new symbols where they come again, in the log too.
+fn forget_erased(manifest: &Manifest, symbols: &Symbols) {
+    for pending in &manifest.pending {
+        if let Some((domain, symbol)) = pending.what.symbol() {
+            symbols.write().strings_mut(domain).forget(symbol);
+        }
+    }
+}
+
+/// Calls off an erasure whose symbol the log went on to use: its beginning had failed, and its
+/// caller was told so, yet its manifest had reached the disk.
+fn call_off_unbegun(ledger: &Ledger, symbols: &Symbols, memtable: &Memtable) -> Result<()> {
+    let manifest = ledger.manifest();
+    if manifest.pending.is_empty() {
+        return Ok(());
+    }
+    let mut used = HashSet::new();
+    for section in memtable.chunks().iter().flat_map(|chunk| &chunk.sections) {
+        for run in section.runs_of_members()? {
+            used.extend([(Domain::Account, run.account), (Domain::User, run.user)]);
+        }
+    }
+    let is_begun = |pending: &PendingRemoval| {
+        let symbol = pending.what.symbol();
+        symbol.is_none_or(|symbol| !used.contains(&symbol))
+    };
+    let unbegun = manifest.pending.iter().filter(|pending| !is_begun(pending));
+    let unbegun: Vec<(Domain, u32)> = unbegun.filter_map(|one| one.what.symbol()).collect();
+    if unbegun.is_empty() {
+        return Ok(());
+    }
+    ledger.commit(|manifest| manifest.pending.retain(is_begun))?;
+    for (domain, symbol) in unbegun {
+        symbols.write().strings_mut(domain).remember(symbol);
+    }
+    Ok(())
+}
+
+pub(crate) fn load_definitions(
+    directory: &dyn Directory,
+    manifest: &Manifest,
+) -> Result<Definitions> {
     let mut loaded = Definitions::default();
     for file in &manifest.definitions {
         for definition in definitions::read_file(directory, file)? {
@@ -231,35 +289,9 @@ fn needed_files(directory: &dyn Directory, manifest: &Manifest) -> Result<Vec<u6
     Ok(numbers)
 }
 
-/// Keeps bytes of log file `number` under a name of their own.
-fn set_aside(
-    directory: &dyn Directory,
-    number: u64,
-    offset: u64,
-    bytes: &[u8],
-    reason: &str,
-) -> Result<Quarantined> {
-    let mut kept_in = format!("{QUARANTINE_FOLDER}/{number:016}-{offset}.wal");
-    // An open that was cut short may have kept them before: the first copy is the whole one.
-    for again in 2.. {
-        if !directory.exists(&kept_in)? {
-            break;
-        }
-        kept_in = format!("{QUARANTINE_FOLDER}/{number:016}-{offset}-{again}.wal");
-    }
-    vitalog_disk::write_atomically(directory, &kept_in, bytes)?;
-    Ok(Quarantined {
-        file: wal::file_name(number),
-        offset,
-        bytes: bytes.len() as u64,
-        kept_in,
-        reason: reason.to_owned(),
-    })
-}
-
 /// Makes what was read durable, sets torn bytes aside, and seals the file, so that it reads as
 /// whole from now on. Returns the seal's checksum.
-fn close_file(
+pub(crate) fn close_file(
     directory: &dyn Directory,
     number: u64,
     file: &WalFile,

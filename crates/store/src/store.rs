@@ -8,11 +8,18 @@ use crossbeam::channel::{Sender, TrySendError, bounded};
 use vitalog_disk::Directory;
 use vitalog_event::EventBatch;
 
+use crate::cold::ColdCache;
 use crate::config::{Clock, StoreConfig};
 use crate::definitions::{DefinitionDraft, DefinitionKind, DefinitionReceipt};
 use crate::error::{Result, StoreError};
+use crate::ledger::Ledger;
 use crate::open::{self, OpenReport};
+use crate::published::Published;
+use crate::room::Writability;
 use crate::snapshot::Snapshot;
+use crate::upkeep::{
+    CompactionGoal, CompactionReport, Upkeep, UpkeepThread, WrittenBytes, job_queue,
+};
 use crate::wal::WalCounters;
 use crate::writer::{AppendReceipt, Command, Control, OnPublish, Pending, Reply};
 
@@ -23,12 +30,18 @@ use crate::writer::{AppendReceipt, Command, Control, OnPublish, Pending, Reply};
 pub struct Store {
     commands: Mutex<Option<Sender<Command>>>,
     published: Arc<ArcSwap<Snapshot>>,
+    published_files: Arc<Published>,
     on_publish: Listeners,
     wal_counters: Arc<WalCounters>,
+    writability: Arc<Writability>,
+    ledger: Arc<Ledger>,
     directory: Arc<dyn Directory>,
     config: StoreConfig,
     clock: Arc<dyn Clock>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    upkeep: Mutex<Option<UpkeepThread>>,
+    written: Arc<WrittenBytes>,
+    cache: Arc<ColdCache>,
 }
 
 struct Listeners(Arc<RwLock<Vec<OnPublish>>>);
@@ -46,32 +59,72 @@ impl Store {
     ///
     /// # Errors
     /// Damage that cannot be a torn write, named with file and offset; a newer format version; a
-    /// failing disk.
+    /// failing disk. A removal that was under way is finished first, which fails on a full disk.
     pub fn open(
         directory: Arc<dyn Directory>,
         config: StoreConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, OpenReport)> {
-        let (writer, report) =
-            open::open(Arc::clone(&directory), config.clone(), Arc::clone(&clock))?;
+        let (bell, jobs) = job_queue();
+        let cache = ColdCache::new(config.cold_cache_bytes_max);
+        let (writer, report) = open::open(
+            Arc::clone(&directory),
+            config.clone(),
+            Arc::clone(&clock),
+            bell.clone(),
+            &cache,
+        )?;
+        let published_files = Arc::new(Published::open(
+            Arc::clone(&directory),
+            config.snapshots_max,
+        )?);
         let (commands, receiver) = bounded(config.queue_batches.max(1));
+        let upkeep = Upkeep {
+            directory: Arc::clone(&directory),
+            ledger: Arc::clone(&writer.ledger),
+            symbols: Arc::clone(&writer.symbols),
+            config: config.clone(),
+            clock: Arc::clone(&clock),
+            written: Arc::clone(&writer.written),
+            cache: Arc::clone(&cache),
+            published_files: Arc::clone(&published_files),
+            published: Arc::clone(&writer.published),
+            writer: commands.clone(),
+            stop: Arc::default(),
+        };
+        let written = Arc::clone(&writer.written);
         let published = Arc::clone(&writer.published);
         let on_publish = Listeners(Arc::clone(&writer.on_publish));
         let wal_counters = Arc::clone(writer.wal.counters());
+        let writability = Arc::clone(writer.wal.writability());
+        let ledger = Arc::clone(&writer.ledger);
         let thread = std::thread::Builder::new()
             .name("vitalog-writer".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(|error| StoreError::Full(format!("no thread for the writer: {error}")))?;
+        let upkeep = UpkeepThread::start(upkeep, &bell, jobs)?;
         let store = Self {
             commands: Mutex::new(Some(commands)),
             published,
+            published_files,
             on_publish,
             wal_counters,
+            writability,
+            ledger,
             directory,
             config,
             clock,
             thread: Mutex::new(Some(thread)),
+            upkeep: Mutex::new(Some(upkeep)),
+            written,
+            cache,
         };
+        if report.finished_removals > 0 {
+            // Before anyone reads: what was being erased must not be seen again.
+            store.run_upkeep(Upkeep::finish_removals)?;
+        }
+        // What else an earlier run left undone.
+        bell.ring();
         Ok((store, report))
     }
 
@@ -170,11 +223,29 @@ impl Store {
         self.ask(|reply| Control::Flush { reply })
     }
 
+    /// Merges hot files and makes cold ones, towards `goal`; returns when it is durable. Flush
+    /// before where what is in memory shall take part.
+    ///
+    /// # Errors
+    /// A full or failing disk, damage of a file: nothing is lost. [`StoreError::Closed`].
+    pub fn compact(&self, goal: CompactionGoal) -> Result<CompactionReport> {
+        self.run_upkeep(move |upkeep| upkeep.compact(goal))
+    }
+
     /// Takes no more, flushes, seals the log, and ends the writer. Later calls do nothing.
     ///
     /// # Errors
     /// As [`Store::flush`]; what was acknowledged is durable all the same.
     pub fn close(&self) -> Result<()> {
+        // First: it may wait for the writer.
+        let upkeep = self
+            .upkeep
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(upkeep) = upkeep {
+            upkeep.stop();
+        }
         let closed = match self.ask(|reply| Control::Close { reply }) {
             Err(StoreError::Closed) => Ok(()),
             other => other,
@@ -189,6 +260,45 @@ impl Store {
             let _ = thread.join();
         }
         closed
+    }
+
+    /// Runs `work` on the thread of the upkeep, after the jobs that wait.
+    pub(crate) fn run_upkeep<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Upkeep) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let bell = upkeep.as_ref().map(UpkeepThread::bell);
+        drop(upkeep);
+        UpkeepThread::run(&bell.ok_or(StoreError::Closed)?, work)
+    }
+
+    pub(crate) fn cache(&self) -> &ColdCache {
+        &self.cache
+    }
+
+    pub(crate) fn written(&self) -> &WrittenBytes {
+        &self.written
+    }
+
+    /// Whether an append would be taken now; a full disk recovers by itself, a poisoned log at a
+    /// restart. Cost: one question to the file system.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn check_writable(&self) -> std::result::Result<(), String> {
+        self.sender().map_err(|error| error.to_string())?;
+        self.writability.check(self.directory.as_ref())
+    }
+
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The snapshots that were written down for other programs.
+    #[must_use]
+    pub fn published(&self) -> &Published {
+        &self.published_files
     }
 
     pub(crate) fn wal_counters(&self) -> &WalCounters {
@@ -207,7 +317,7 @@ impl Store {
         &self.clock
     }
 
-    fn ask<T>(&self, control: impl FnOnce(Sender<Result<T>>) -> Control) -> Result<T> {
+    pub(crate) fn ask<T>(&self, control: impl FnOnce(Sender<Result<T>>) -> Control) -> Result<T> {
         let (reply, outcome) = bounded(1);
         self.sender()?
             .send(Command::Control(control(reply)))

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use vitalog_disk::Directory;
 
+use crate::cold::{ColdCache, ColdFile};
 use crate::definitions;
 use crate::error::{Result, StoreError};
-use crate::flush::NAMED_FOLDERS;
+use crate::ledger::NAMED_FOLDERS;
 use crate::manifest::Manifest;
 use crate::segment::Segment;
-use crate::symbols::read_file;
+use crate::symbols::{Symbols, read_file};
 use crate::wal::{self, FileEnd};
 
 /// One place that does not hold what it should.
@@ -69,16 +70,30 @@ pub fn verify_directory(
         let outcome = read.map(|manifest| latest = manifest);
         report.check(disk, &name, outcome);
     }
-    for file in &latest.symbols {
+    verify_files(directory, &latest, &mut report, &mut progress);
+    verify_log(disk, &latest, &mut report, &mut progress)?;
+    note_strangers(disk, &latest, &mut report)?;
+    Ok(report)
+}
+
+/// Reads every file that `manifest` names.
+pub(crate) fn verify_files(
+    directory: &Arc<dyn Directory>,
+    manifest: &Manifest,
+    report: &mut VerifyReport,
+    progress: &mut impl FnMut(&str),
+) {
+    let disk = directory.as_ref();
+    for file in &manifest.symbols {
         progress(&file.name);
         report.check(disk, &file.name, read_file(disk, &file.name).map(drop));
     }
-    for file in &latest.definitions {
+    for file in &manifest.definitions {
         progress(&file.name);
         let outcome = definitions::read_file(disk, file).map(drop);
         report.check(disk, &file.name, outcome);
     }
-    for entry in &latest.segments {
+    for entry in &manifest.segments {
         progress(&entry.name);
         let damages = Segment::new(Arc::clone(directory), entry.clone()).verify();
         report.check(disk, &entry.name, Ok(()));
@@ -89,9 +104,36 @@ pub fn verify_directory(
                 error,
             }));
     }
-    verify_log(disk, &latest, &mut report, &mut progress)?;
-    note_strangers(disk, &latest, &mut report)?;
-    Ok(report)
+    verify_cold(directory, manifest, report, progress);
+}
+
+fn verify_cold(
+    directory: &Arc<dyn Directory>,
+    manifest: &Manifest,
+    report: &mut VerifyReport,
+    progress: &mut impl FnMut(&str),
+) {
+    // Neither symbols nor a cache are needed: nothing is looked up, nothing is read twice.
+    let (symbols, cache) = (Arc::new(Symbols::default()), ColdCache::new(0));
+    for entry in &manifest.cold {
+        progress(&entry.parquet());
+        let disk = Arc::clone(directory);
+        let file = ColdFile::new(
+            disk,
+            entry.clone(),
+            Arc::clone(&symbols),
+            Arc::clone(&cache),
+        );
+        let damages = file.verify();
+        report.check(directory.as_ref(), &entry.sidecar(), Ok(()));
+        report.check(directory.as_ref(), &entry.parquet(), Ok(()));
+        report
+            .damages
+            .extend(damages.into_iter().map(|error| Damage {
+                file: entry.parquet(),
+                error,
+            }));
+    }
 }
 
 fn verify_log(
@@ -154,7 +196,7 @@ fn note_strangers(
     for folder in NAMED_FOLDERS {
         for name in directory.list(folder)? {
             let name = format!("{folder}/{name}");
-            if !needed.contains(name.as_str()) {
+            if !needed.contains(&name) {
                 let note = format!("{name}: named by no newest manifest; not read");
                 report.notes.push(note);
             }

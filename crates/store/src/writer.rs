@@ -16,13 +16,15 @@ use vitalog_event::{EventBatch, Rejection};
 use crate::config::{Clock, StoreConfig};
 use crate::definitions::{DefinitionDraft, DefinitionReceipt, Definitions};
 use crate::error::{Result, StoreError};
-use crate::flush::{FlushJob, Flushed, collect_orphans};
+use crate::flush::{FlushJob, Flushed};
 use crate::group::GroupBuilder;
 use crate::idempotency::RecentIds;
-use crate::manifest::Manifest;
+use crate::ledger::Ledger;
 use crate::memtable::{Chunk, Memtable};
-use crate::snapshot::{SegmentSet, Snapshot};
-use crate::symbols::{Marks, Symbols, encode_delta};
+use crate::removal::{Begun, PendingRemoval, RemovalRequest};
+use crate::snapshot::{SegmentChange, SegmentSet, Snapshot};
+use crate::symbols::{Domain, Marks, Symbols, encode_delta};
+use crate::upkeep::{UpkeepBell, WrittenBytes};
 use crate::wal::{FrameDraft, FrameKind, WalWriter, encode_events};
 
 /// What became of an appended batch. Returned once it is durable.
@@ -34,8 +36,12 @@ pub struct AppendReceipt {
     pub accepted: usize,
     /// Events that were stored before with the same content.
     pub duplicates: usize,
-    /// Events whose id is taken by other content, which stays; indexes are those of the input.
+    /// Events whose id is taken by other content, which stays, and those of days that are no
+    /// longer kept; indexes are those of the input.
     pub rejected: Vec<Rejection>,
+    /// First and last `seq` of the events stored now, which follow each other; `None` where none
+    /// was.
+    pub seqs: Option<(i64, i64)>,
 }
 
 /// Called once with the outcome of an append.
@@ -62,6 +68,28 @@ pub(crate) enum Control {
     Flush {
         reply: Sender<Result<()>>,
     },
+    /// Shows readers what the upkeep made durable.
+    Install {
+        change: SegmentChange,
+        reply: Sender<()>,
+    },
+    BeginRemoval {
+        request: RemovalRequest,
+        reply: Sender<Result<Begun>>,
+    },
+    /// Empties the string of a forgotten symbol, on disk and in memory.
+    EraseSymbol {
+        domain: Domain,
+        symbol: u32,
+        reply: Sender<Result<()>>,
+    },
+    TrimLog {
+        reply: Sender<Result<()>>,
+    },
+    EndRemoval {
+        number: u64,
+        reply: Sender<Result<()>>,
+    },
     Close {
         reply: Sender<Result<()>>,
     },
@@ -78,7 +106,7 @@ pub(crate) struct Writer {
     pub published: Arc<ArcSwap<Snapshot>>,
     pub on_publish: Arc<std::sync::RwLock<Vec<OnPublish>>>,
     pub wal: WalWriter,
-    pub manifest: Manifest,
+    pub ledger: Arc<Ledger>,
     pub segments: Arc<SegmentSet>,
     /// Symbols in files of the manifest.
     pub flushed_marks: Marks,
@@ -93,6 +121,15 @@ pub(crate) struct Writer {
     /// Halves of a memtable in memory at which a flush begins: more than a full one after a flush
     /// failed.
     pub flush_at_halves: usize,
+    /// Told after each flush.
+    pub upkeep: UpkeepBell,
+    pub written: Arc<WrittenBytes>,
+    /// Removals that have begun: their rows are no originals of what is appended now.
+    pub removing: Vec<PendingRemoval>,
+    /// Events of days before this one are refused.
+    pub retained_from_day: Option<i32>,
+    /// Days before this one had activity that was dropped.
+    pub history_from_day: Option<i32>,
 }
 
 /// A full memtable, in halves.
@@ -149,6 +186,33 @@ impl Writer {
             }
             Control::Flush { reply } => {
                 let _ = reply.send(self.flush_all());
+                false
+            }
+            Control::Install { change, reply } => {
+                self.segments = Arc::new(self.segments.apply(&change));
+                self.publish();
+                let _ = reply.send(());
+                false
+            }
+            Control::BeginRemoval { request, reply } => {
+                let _ = reply.send(self.begin_removal(&request));
+                false
+            }
+            Control::EraseSymbol {
+                domain,
+                symbol,
+                reply,
+            } => {
+                let _ = reply.send(self.erase_symbol(domain, symbol));
+                false
+            }
+            Control::TrimLog { reply } => {
+                let _ = reply.send(self.trim_log());
+                false
+            }
+            Control::EndRemoval { number, reply } => {
+                self.end_removal(number);
+                let _ = reply.send(Ok(()));
                 false
             }
             Control::Close { reply } => {
@@ -218,7 +282,9 @@ impl Writer {
     fn write_group(&mut self, batches: &[EventBatch]) -> Result<Vec<AppendReceipt>> {
         let snapshot = self.published.load_full();
         let frozen = self.flushing.as_ref().map(|flushing| &flushing.recent);
-        let mut builder = GroupBuilder::new(&self.symbols, &snapshot, frozen, &mut self.recent);
+        let limits = (self.retained_from_day, self.removing.as_slice());
+        let recent = &mut self.recent;
+        let mut builder = GroupBuilder::new(&self.symbols, &snapshot, frozen, recent, limits);
         let mut receipts = Vec::with_capacity(batches.len());
         for batch in batches {
             receipts.push(builder.take(batch)?);
@@ -227,7 +293,9 @@ impl Writer {
         let seq_first = self.seq + 1;
         let mut seq = self.seq;
         for receipt in &mut receipts {
+            let before = seq;
             seq += receipt.accepted as i64;
+            receipt.seqs = (seq > before).then_some((before + 1, seq));
             // A duplicate's original may stand anywhere before the end of the group.
             receipt.last_seq = if receipt.duplicates == 0 {
                 seq
@@ -285,7 +353,8 @@ impl Writer {
         let segments = Arc::clone(&self.segments);
         let definitions = Arc::clone(self.definitions.all());
         let at = (self.seq, self.received_us);
-        let snapshot = Snapshot::new(at, definitions, symbols, segments, chunks);
+        let snapshot = Snapshot::new(at, definitions, symbols, segments, chunks)
+            .retained_from(self.retained_from_day, self.history_from_day);
         self.published.store(Arc::new(snapshot));
         let listeners = self
             .on_publish
@@ -320,7 +389,7 @@ impl Writer {
         by_rows.max(by_bytes)
     }
 
-    fn wait_for_flush(&mut self) -> Result<()> {
+    pub fn wait_for_flush(&mut self) -> Result<()> {
         match &self.flushing {
             None => Ok(()),
             Some(flushing) => {
@@ -334,7 +403,9 @@ impl Writer {
     /// begins an empty memtable.
     pub fn freeze(&mut self) -> Result<()> {
         let definitions = Arc::clone(self.definitions.all());
-        if self.memtable.rows() == 0 && definitions.len() == self.manifest.definition_count() {
+        if self.memtable.rows() == 0
+            && definitions.len() == self.ledger.manifest().definition_count()
+        {
             return Ok(());
         }
         self.wal.seal()?;
@@ -348,8 +419,10 @@ impl Writer {
             marks: self.logged_marks,
             definitions,
             wal_first: self.wal.next_number(),
-            manifest: self.manifest.clone(),
+            ledger: Arc::clone(&self.ledger),
             flushed_marks: self.flushed_marks,
+            manifests_kept: self.config.manifests_kept,
+            written: Arc::clone(&self.written),
         };
         let (sender, done) = bounded(1);
         let thread = std::thread::Builder::new()
@@ -378,24 +451,22 @@ impl Writer {
         let _ = flushing.thread.join();
         match flushed {
             Ok(flushed) => {
-                if let Some(segment) = flushed.segment {
-                    self.segments = Arc::new(self.segments.with(segment));
-                }
-                self.manifest = flushed.manifest;
+                let change = SegmentChange {
+                    hot: flushed.segment.into_iter().collect(),
+                    ..SegmentChange::default()
+                };
+                self.segments = Arc::new(self.segments.apply(&change));
                 self.flushed_marks = flushed.marks;
                 if let Some(piece) = flushed.symbols {
                     self.symbols.adopt(piece);
                 }
                 self.flush_at_halves = HALVES_FULL;
                 self.publish();
-                let trimmed = self.wal.trim_before(self.manifest.wal_first);
-                let kept = self.config.manifests_kept;
-                let collected =
-                    trimmed.and_then(|()| collect_orphans(self.directory.as_ref(), kept));
-                if let Err(error) = collected {
-                    // Nothing is lost: the next flush and the next open collect again.
-                    tracing::warn!(%error, "files that are no longer needed were left");
+                if let Err(error) = self.wal.trim_before(flushed.manifest.wal_first) {
+                    // Nothing is lost: the next flush and the next open trim again.
+                    tracing::warn!(%error, "log files that are no longer needed were left");
                 }
+                self.upkeep.ring();
                 Ok(())
             }
             Err(error) => {
@@ -409,7 +480,7 @@ impl Writer {
         }
     }
 
-    fn flush_all(&mut self) -> Result<()> {
+    pub fn flush_all(&mut self) -> Result<()> {
         self.wait_for_flush()?;
         self.freeze()?;
         self.wait_for_flush()

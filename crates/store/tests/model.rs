@@ -14,8 +14,8 @@ use support::{Event, START_US, batch, content, filtered, numbered, open};
 use vitalog_disk::FaultyDirectory;
 use vitalog_event::{DAY_US, day_of_timestamp_us};
 use vitalog_store::{
-    Definition, DefinitionKind, Domain, NULL_SYMBOL, RowFilter, Section, Selection, Snapshot,
-    Store, SymbolSet,
+    Definition, DefinitionKind, Domain, NULL_SYMBOL, RowFilter, Selection, Snapshot, Store,
+    StoredSection, SymbolSet,
 };
 
 #[derive(Clone, Debug)]
@@ -132,6 +132,7 @@ proptest! {
 /// Rows of a file are in the order that its declaration promises; runs are whole and in time.
 fn check_order(snapshot: &Snapshot) {
     for section in snapshot.slices().iter().flat_map(|slice| &slice.sections) {
+        let section = section.open();
         let times = section.times().unwrap();
         let seqs = section.seqs().unwrap();
         let mut members = BTreeSet::new();
@@ -205,6 +206,7 @@ fn check_symbols(snapshot: &Snapshot) {
     let symbols = snapshot.symbols();
     let by_seq = content(snapshot).unwrap();
     for section in snapshot.slices().iter().flat_map(|slice| &slice.sections) {
+        let section = section.open();
         let names = section.event_table(|symbol| symbol).unwrap();
         let codes = section.event_codes().unwrap();
         let seqs = section.seqs().unwrap();
@@ -380,6 +382,7 @@ fn check_filters(store: &Store, model: &Model) {
             .map(|(seq, event)| (*seq, event.clone()))
             .collect();
         for section in snapshot.slices().iter().flat_map(|slice| &slice.sections) {
+            let section = section.open();
             if section.is_kept_whole_by(&filter) {
                 let kept = section.select(&filter).unwrap();
                 assert_eq!(kept, Selection::all(section.rows()), "{filter:?}");
@@ -412,7 +415,7 @@ fn sections_are_pruned_by_time_and_seq_without_being_read() {
     let days = |filter: RowFilter| -> Vec<i64> {
         let first = i64::from(day_of_timestamp_us(START_US));
         let sections = snapshot.sections(&filter);
-        let day = |section: &Arc<Section>| i64::from(section.statistics().day) - first;
+        let day = |section: &Arc<StoredSection>| i64::from(section.statistics().day) - first;
         sections.iter().map(day).collect()
     };
     // Five days, each in a segment and in memory.
@@ -549,6 +552,7 @@ fn received_at_never_decreases_with_seq_and_survives_flush_and_reopen() {
         let filter = RowFilter::up_to(snapshot.seq());
         let mut times = BTreeMap::new();
         for section in snapshot.sections(&filter) {
+            let section = section.open();
             let all = section.select(&filter).unwrap();
             let batch = section.batch(all.ranges(), &[3, 2]).unwrap();
             let seqs = batch.column(0).as_primitive::<Int64Type>();

@@ -56,12 +56,13 @@ fn by_rows(snapshot: &Snapshot, section: &Section) -> BTreeMap<u32, (i64, i64, u
 fn check(snapshot: &Snapshot) -> (usize, usize) {
     let (mut with_traits, mut silent) = (0, 0);
     for section in snapshot.slices().iter().flat_map(|slice| &slice.sections) {
+        let section = section.open();
         let summaries = section.summaries().unwrap();
         assert_eq!(summaries.len(), section.runs().unwrap().len());
         let found: BTreeMap<u32, (i64, i64, u64)> = summaries
             .map(|one| (one.member, (one.first_us, one.last_us, one.events)))
             .collect();
-        assert_eq!(found, by_rows(snapshot, section));
+        assert_eq!(found, by_rows(snapshot, &section));
         with_traits += usize::from(section.statistics().has_trait_events);
         silent += found.values().filter(|summary| summary.2 == 0).count();
     }

@@ -52,6 +52,7 @@ fn the_faces_lend_the_map_itself() {
     let snapshot = store.snapshot();
     let mut sections = 0;
     for section in snapshot.slices().iter().flat_map(|slice| &slice.sections) {
+        let section = section.open();
         assert!(section.is_in_file());
         assert_mapped("times", section.times().unwrap());
         assert_mapped("seqs", section.seqs().unwrap());
@@ -87,6 +88,7 @@ fn the_faces_lend_the_map_itself() {
     assert!(sections >= 5);
     // The memtable is no map: the witness can say no.
     let memory = before.slices()[0].sections[0]
+        .open()
         .times()
         .unwrap()
         .as_ptr()

@@ -49,6 +49,8 @@ mod tests {
             "HealthService",
             "ModelService",
             "QueryService",
+            "SnapshotService",
+            "UpkeepService",
             "ViewService",
         ];
         assert_eq!(services, expected);

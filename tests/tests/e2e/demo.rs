@@ -147,7 +147,10 @@ fn it_is_made_whole_shows_health_and_goes_on_serving_the_store_it_shows() {
     assert_last_act(&store, &stdout);
 
     // Opened again it is the same store.
-    let mut serving = Serving::start(demo(&place, &["--grpc", "127.0.0.1:0"]));
+    let mut serving = Serving::start(demo(
+        &place,
+        &["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"],
+    ));
     let client = Client::connect(serving.address()).unwrap();
     assert!(
         serving.stderr().contains("opening the demonstration"),

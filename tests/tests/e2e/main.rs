@@ -3,17 +3,22 @@
 //! One binary of modules, because linking it takes longer than running most of it.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod bad_input;
 mod damage;
 mod demo;
+mod erase;
 mod funnels;
 mod health;
 mod health_peers;
+mod http_snapshots;
 mod kill;
 mod models;
 mod real_data;
 mod serve;
+mod snapshot_readers;
 mod sql;
+mod upkeep;
 mod usage;
 
 use std::path::{Path, PathBuf};

@@ -183,21 +183,33 @@ fn a_point_in_time_is_asked_by_seq() {
 }
 
 #[test]
-fn an_address_for_others_is_refused_unless_asked_for() {
+fn an_address_for_others_is_refused_unless_asked_for_or_guarded() {
     let place = Place::new();
     let vitalog = place.vitalog();
-    let refused = vitalog.run(&["serve", "--grpc", "0.0.0.0:0"]);
-    assert_eq!(refused.code, 1, "{refused:?}");
-    for word in ["0.0.0.0:0", "no authentication", "--insecure"] {
-        assert!(refused.stderr.contains(word), "{refused:?}");
+    for flag in ["--grpc", "--http"] {
+        let refused = vitalog.run(&["serve", flag, "0.0.0.0:0"]);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        for word in ["0.0.0.0:0", "no tokens", "--insecure"] {
+            assert!(refused.stderr.contains(word), "{refused:?}");
+        }
+    }
+    for setting in ["VITALOG_SERVER__GRPC", "VITALOG_SERVER__HTTP"] {
+        let by_setting = vitalog.clone().with_setting(setting, "0.0.0.0:0");
+        assert_eq!(by_setting.run(&["serve"]).code, 1);
     }
     assert!(!place.path("data").exists(), "a refused start made a store");
-    let by_setting = vitalog
-        .clone()
-        .with_setting("VITALOG_SERVER__GRPC", "0.0.0.0:0");
-    assert_eq!(by_setting.run(&["serve"]).code, 1);
-    let command = vitalog.command(&["serve", "--grpc", "0.0.0.0:0", "--insecure"]);
+    let open = ["serve", "--grpc", "0.0.0.0:0", "--http", "0.0.0.0:0"];
+    let command = vitalog.command(&[&open[..], &["--insecure"]].concat());
     let mut serving = vitalog_tests::Serving::start(command);
+    assert!(serving.address().ip().is_unspecified());
+    assert!(serving.http_address().ip().is_unspecified());
+    drop(serving);
+
+    let made = vitalog.stdout_of(&["token", "new", "--name", "bi", "--scope", "read"]);
+    let line = made.lines().find_map(|line| line.strip_prefix("line   "));
+    let tokens = place.write("tokens", line.unwrap());
+    let guarded = vitalog.with_setting("VITALOG_AUTH__TOKENS_FILE", &tokens);
+    let mut serving = vitalog_tests::Serving::start(guarded.command(&open));
     assert!(serving.address().ip().is_unspecified());
 }
 

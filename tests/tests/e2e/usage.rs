@@ -26,6 +26,9 @@ fn wrong_usage_ends_with_2() {
             "grpc://HOST:PORT",
         ),
         (vec!["serve", "--grpc", "nowhere"], "nowhere"),
+        (vec!["serve", "--http", "nowhere"], "nowhere"),
+        (vec!["snapshot", "create", "--lease", "1 day"], "24h"),
+        (vec!["token", "new", "--name", "bi"], "--scope"),
         (vec!["model", "aply", &file], "apply"),
         (vec!["view", "apply"], "FILE.sql"),
         (vec!["health", "--limit", "few"], "few"),
@@ -49,6 +52,7 @@ fn what_cannot_be_done_ends_with_1_and_says_what_to_do() {
         vec!["model", "list"],
         vec!["model", "apply", &model],
         vec!["view", "list"],
+        vec!["snapshot", "list"],
     ] {
         let outcome = vitalog.run(&command);
         assert_failed(
@@ -115,6 +119,7 @@ fn a_store_that_is_served_and_still_empty_is_in_use() {
         vec!["model", "list"],
         vec!["model", "apply", &model],
         vec!["view", "list"],
+        vec!["snapshot", "list"],
     ] {
         assert_failed(&vitalog.run(&command), 1, &["in use", "--url grpc://"]);
     }

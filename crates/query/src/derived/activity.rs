@@ -82,12 +82,12 @@ impl MemberActivity {
         for section in seen_sections(snapshot) {
             let section = section?;
             if section.is_kept_whole_by(&filter) {
-                activity.add_summaries(section)?;
+                activity.add_summaries(&section)?;
             } else {
-                activity.add_rows(snapshot, section, &trait_events)?;
+                activity.add_rows(snapshot, &section, &trait_events)?;
             }
             if !traits.removals.is_empty() {
-                activity.note_latest(snapshot, section, traits)?;
+                activity.note_latest(snapshot, &section, traits)?;
             }
         }
         Ok(activity)

@@ -49,9 +49,9 @@ pub(super) fn event_catalog(snapshot: &StatementSnapshot) -> Result<RecordBatch>
     for section in seen_sections(snapshot) {
         let section = section?;
         if section.is_kept_whole_by(&filter) {
-            add_counts(&mut entries, section)?;
+            add_counts(&mut entries, &section)?;
         } else {
-            add_rows(&mut entries, snapshot, section)?;
+            add_rows(&mut entries, snapshot, &section)?;
         }
     }
     let symbols: Vec<u32> = entries.keys().copied().collect();

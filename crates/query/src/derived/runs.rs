@@ -15,16 +15,17 @@ pub(super) fn damage(error: StoreError) -> DataFusionError {
     QueryError::from(error).into()
 }
 
-/// The sections of which at least one row is seen, in time order.
+/// The sections of which at least one row is seen, in time order, each opened when it is reached:
+/// columns of a cold one live as long as it is held.
 pub(super) fn seen_sections(
     snapshot: &StatementSnapshot,
-) -> impl Iterator<Item = Result<&Arc<Section>>> {
+) -> impl Iterator<Item = Result<Arc<Section>>> {
     let filter = snapshot.row_filter();
     let slices = snapshot.snapshot.slices().iter();
     let sections = slices.flat_map(|slice| &slice.sections);
     sections
         .filter(move |section| !section.is_pruned_by(&filter))
-        .map(|section| snapshot.control.check().map(|()| section))
+        .map(|section| snapshot.control.check().map(|()| section.open()))
 }
 
 /// Calls `visit` with each part of a run that is selected, in row order.

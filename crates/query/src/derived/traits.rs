@@ -73,7 +73,7 @@ impl Traits {
         for section in seen_sections(snapshot) {
             let section = section?;
             if section.statistics().has_trait_events {
-                traits.collect_section(section, &filter, group)?;
+                traits.collect_section(&section, &filter, group)?;
             }
         }
         Ok(traits)

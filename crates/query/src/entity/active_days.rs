@@ -39,7 +39,7 @@ fn count_days(
     let mut counters = vec![ActiveDayCounter::default(); bound];
     for slice in slices {
         for section in &slice.sections {
-            for_each_piece(section, filter, |run, _| {
+            for_each_piece(&section.open(), filter, |run, _| {
                 counters[entity.of(run) as usize].push(slice.day);
             })?;
         }

@@ -45,7 +45,12 @@ impl<'a> Visitor<'a> {
     /// entities that have several.
     pub fn slice(&mut self, slice: &Slice, mut visit: impl FnMut(u32, &[i64])) -> Result<()> {
         self.slice += 1;
-        let sections: Vec<&Section> = slice.sections.iter().map(AsRef::as_ref).collect();
+        let opened: Vec<_> = slice
+            .sections
+            .iter()
+            .map(|section| section.open())
+            .collect();
+        let sections: Vec<&Section> = opened.iter().map(AsRef::as_ref).collect();
         let in_several = self.mark_entities_of_several_sections(&sections)?;
         let mut waiting = Vec::new();
         for section in sections {

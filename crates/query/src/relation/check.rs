@@ -10,7 +10,7 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::ast::ExprWithAlias;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use vitalog_store::Domain;
@@ -22,8 +22,10 @@ use super::question::{Bound, Question};
 use super::scope::Scope;
 use super::sql;
 use crate::diagnosis::{Diagnosis, near};
+use crate::dialect::QueryDialect;
 use crate::model::{Entity, Model, ModelFault, ModelVersion, SignalSource, SqlText};
 use crate::snapshot::StatementSnapshot;
+use crate::statement;
 use crate::tables::{Kind, TableName};
 
 /// Unknown events that are told at once: each is compared with every name in the store.
@@ -47,7 +49,7 @@ pub(crate) async fn check(
     if !allow_unknown_events {
         unknown_events(model, snapshot, &mut faults);
     }
-    let scope = Scope::new(snapshot, snapshot.seq);
+    let scope = Scope::of_check(snapshot);
     let inner = scope.session(state, Tz::UTC)?;
     for text in texts(model) {
         if let Err(message) = check_text(&text, &inner, &diagnosis) {
@@ -208,9 +210,9 @@ fn check_text(
     diagnosis: &impl Fn(&str) -> Diagnosis,
 ) -> Result<(), String> {
     let sql = &text.sql.sql;
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(sql);
+    let parsed = Parser::new(&QueryDialect).try_with_sql(sql);
     let mut parser = parsed.map_err(|error| error.to_string())?;
-    parser.parse_expr().map_err(|error| error.to_string())?;
+    let parsed = parser.parse_expr().map_err(|error| error.to_string())?;
     let next = parser.next_token();
     if next.token != Token::EOF {
         return Err(format!("one expression is expected, and {next} follows it"));
@@ -222,8 +224,12 @@ fn check_text(
             None => found.message,
         }
     };
+    let parsed = ExprWithAlias {
+        expr: parsed,
+        alias: None,
+    };
     let expr = state
-        .create_logical_expr(sql, &text.schema)
+        .create_logical_expr_from_sql_expr(parsed, &text.schema)
         .map_err(explain)?;
     check_nodes(&expr).map_err(explain)?;
     let physical = state
@@ -280,7 +286,7 @@ fn circles(
     faults: &mut Vec<ModelFault>,
 ) {
     let (question, moment) = sample(model, model.entity, snapshot);
-    let scope = Scope::new(snapshot, snapshot.seq);
+    let scope = Scope::of_check(snapshot);
     let signals = model
         .dimensions
         .iter()
@@ -335,10 +341,11 @@ async fn plan_whole(
             ),
         ] {
             let names: Vec<&str> = relation.columns().iter().map(|column| column.0).collect();
-            let scope = Scope::new(snapshot, snapshot.seq);
+            let scope = Scope::of_check(snapshot);
             let script = sql::of(&bound, &names, &scope)?;
             let inner = script.session(&scope, state, moment.zone)?;
-            inner.create_logical_plan(&script.sql).await?;
+            let statement = statement::parse(&inner, &script.sql)?;
+            inner.statement_to_plan(statement).await?;
         }
     }
     Ok(())

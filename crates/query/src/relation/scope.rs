@@ -13,10 +13,12 @@ use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::registry::FunctionRegistry;
+use vitalog_event::{DAY_US, format_timestamp_us};
 
 use super::natives;
 use crate::catalog::{CATALOG, SCHEMA};
 use crate::derived::DerivedTable;
+use crate::error::{QueryError, QueryErrorKind};
 use crate::snapshot::StatementSnapshot;
 use crate::table::EventsTable;
 use crate::tables::TableName;
@@ -31,6 +33,8 @@ pub(super) struct Scope {
     snapshot: Arc<StatementSnapshot>,
     /// Cut at an instant each.
     cuts: Arc<Mutex<Vec<Arc<StatementSnapshot>>>>,
+    /// The first day from which history is whole, where some was dropped.
+    history_from_day: Option<i32>,
 }
 
 impl Scope {
@@ -39,6 +43,16 @@ impl Scope {
         Self {
             snapshot: snapshot.cut(seq, i64::MAX),
             cuts: Arc::default(),
+            history_from_day: snapshot.snapshot.history_from_day(),
+        }
+    }
+
+    /// A scope in which a model is planned to be checked, at an instant that nobody asked about:
+    /// no day is missed.
+    pub fn of_check(snapshot: &StatementSnapshot) -> Self {
+        Self {
+            history_from_day: None,
+            ..Self::new(snapshot, snapshot.seq)
         }
     }
 
@@ -51,6 +65,23 @@ impl Scope {
             cuts.len() - 1
         });
         format!("{}_{at}", table.as_str())
+    }
+
+    /// Refuses a question that looks back to `since_us`, where days from then on were dropped for
+    /// their age.
+    pub fn check_history(&self, what: &str, since_us: i64) -> Result<(), DataFusionError> {
+        let Some(whole_us) = self.history_from_day.map(|day| i64::from(day) * DAY_US) else {
+            return Ok(());
+        };
+        if since_us >= whole_us {
+            return Ok(());
+        }
+        let day = &format_timestamp_us(whole_us)[..10];
+        let message = format!(
+            "RETENTION: {what} needs events from before {day}, which the retention dropped; ask \
+             without it, or about later days"
+        );
+        Err(QueryError::new(QueryErrorKind::Retention, message).into())
     }
 
     /// A session in which SQL of this scope plans.

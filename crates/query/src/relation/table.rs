@@ -21,6 +21,7 @@ use super::question::Bound;
 use super::scope::Scope;
 use super::sql;
 use crate::snapshot::StatementSnapshot;
+use crate::statement;
 
 /// One relation with its arguments as values.
 #[derive(Debug)]
@@ -52,7 +53,8 @@ impl RelationTable {
         let scope = Scope::new(&self.snapshot, self.bound.seq());
         let script = sql::of(&self.bound, &names, &scope)?;
         let inner = script.session(&scope, state, self.bound.zone())?;
-        let plan = inner.create_logical_plan(&script.sql).await?;
+        let statement = statement::parse(&inner, &script.sql)?;
+        let plan = inner.statement_to_plan(statement).await?;
         let plan = with_types(plan, &self.relation.schema(), wanted)?;
         Ok((plan, inner))
     }

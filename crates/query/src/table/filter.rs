@@ -16,7 +16,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Operator, TryCast};
 use vitalog_event::{DAY_US, format_timestamp_us, schema};
-use vitalog_store::{Domain, NULL_SYMBOL, RowFilter, Section, SymbolSet, Symbols};
+use vitalog_store::{Domain, NULL_SYMBOL, RowFilter, StoredSection, SymbolSet, Symbols};
 
 /// What a scan keeps: the store's filter, made of conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -389,12 +389,12 @@ impl ScanFilter {
     }
 
     /// Whether statistics alone show that no row of `section` passes.
-    pub fn prunes(&self, section: &Section) -> bool {
+    pub fn prunes(&self, section: &StoredSection) -> bool {
         section.is_pruned_by(&self.rows)
     }
 
     /// Whether statistics alone show that every row of `section` passes.
-    pub fn keeps_all(&self, section: &Section) -> bool {
+    pub fn keeps_all(&self, section: &StoredSection) -> bool {
         section.is_kept_whole_by(&self.rows)
     }
 }

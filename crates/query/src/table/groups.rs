@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use vitalog_store::Section;
+use vitalog_store::StoredSection;
 
 /// Sections in time order, one list a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct SectionGroups {
-    pub groups: Vec<Vec<Arc<Section>>>,
+    pub groups: Vec<Vec<Arc<StoredSection>>>,
     /// Whether the rows of each partition are in the order of the store's files.
     pub is_ordered: bool,
 }
@@ -18,7 +18,7 @@ impl SectionGroups {
     ///
     /// Few sections get a partition each, which keeps the order that files have. More are cut into
     /// spans of time with about equally many rows.
-    pub fn deal(sections: Vec<Arc<Section>>, partitions: usize) -> Self {
+    pub fn deal(sections: Vec<Arc<StoredSection>>, partitions: usize) -> Self {
         let partitions = partitions.max(1);
         if sections.len() <= partitions {
             let is_ordered = sections.iter().all(|section| section.is_in_file());

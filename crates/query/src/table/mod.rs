@@ -8,7 +8,9 @@ mod events;
 mod filter;
 mod groups;
 mod owned;
+mod property;
 mod scan;
 
 pub(crate) use events::EventsTable;
+pub(crate) use property::{PROPERTIES, PropertyColumn};
 pub(crate) use scan::EventsScan;

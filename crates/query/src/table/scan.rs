@@ -4,11 +4,12 @@
 //! the engine's own), looks at the statement's control between batches, and never reads a column
 //! that was not asked for.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -30,11 +31,12 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use vitalog_event::schema;
-use vitalog_store::{Section, StoreError};
+use vitalog_store::{Section, StoreError, StoredSection};
 
 use super::filter::ScanFilter;
 use super::groups::SectionGroups;
 use super::owned::owned;
+use super::property::{PropertyColumn, PropertyReader};
 use crate::error::QueryError;
 use crate::snapshot::StatementSnapshot;
 
@@ -53,6 +55,8 @@ pub(crate) struct EventsScan {
     filter: Arc<ScanFilter>,
     /// Columns of `events`, in the order of the output.
     projection: Arc<[usize]>,
+    /// Columns made of `properties`, after those.
+    computed: Arc<[PropertyColumn]>,
     groups: SectionGroups,
     sections_total: usize,
     limit: Option<usize>,
@@ -71,7 +75,7 @@ impl EventsScan {
         let slices = snapshot.snapshot.slices();
         let all = || slices.iter().flat_map(|slice| &slice.sections);
         let sections_total = all().count();
-        let kept: Vec<Arc<Section>> = if filter.is_empty() {
+        let kept: Vec<Arc<StoredSection>> = if filter.is_empty() {
             Vec::new()
         } else {
             all()
@@ -79,12 +83,43 @@ impl EventsScan {
                 .map(Arc::clone)
                 .collect()
         };
-        let groups = SectionGroups::deal(kept, partitions);
-        let properties = Arc::new(properties(&projection, &groups));
+        Self::over(
+            snapshot,
+            filter,
+            projection,
+            partitions,
+            kept,
+            sections_total,
+        )
+    }
+
+    /// The plan for all that `snapshot` shows of `sections`, in at most `partitions` partitions.
+    pub fn of_sections(
+        snapshot: Arc<StatementSnapshot>,
+        sections: Vec<Arc<StoredSection>>,
+        projection: Vec<usize>,
+        partitions: usize,
+    ) -> Self {
+        let filter = ScanFilter::of(snapshot.row_filter());
+        let total = sections.len();
+        Self::over(snapshot, filter, projection, partitions, sections, total)
+    }
+
+    fn over(
+        snapshot: Arc<StatementSnapshot>,
+        filter: ScanFilter,
+        projection: Vec<usize>,
+        partitions: usize,
+        sections: Vec<Arc<StoredSection>>,
+        sections_total: usize,
+    ) -> Self {
+        let groups = SectionGroups::deal(sections, partitions);
+        let properties = Arc::new(properties(projected_schema(&projection, &[]), &groups));
         Self {
             snapshot,
             filter: Arc::new(filter),
             projection: projection.into(),
+            computed: Arc::new([]),
             groups,
             sections_total,
             limit: None,
@@ -98,12 +133,38 @@ impl EventsScan {
         Self { limit, ..self }
     }
 
+    /// The same rows with the columns `projection` of `events`, and then those of `computed`.
+    pub fn with_computed(&self, projection: Vec<usize>, computed: Vec<PropertyColumn>) -> Self {
+        let output = projected_schema(&projection, &computed);
+        Self {
+            snapshot: Arc::clone(&self.snapshot),
+            filter: Arc::clone(&self.filter),
+            projection: projection.into(),
+            computed: computed.into(),
+            groups: self.groups.clone(),
+            sections_total: self.sections_total,
+            limit: self.limit,
+            properties: Arc::new(properties(output, &self.groups)),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The columns of `events` in its output, in their order.
+    pub fn projection(&self) -> &[usize] {
+        &self.projection
+    }
+
+    /// The columns made of `properties` in its output, after the others.
+    pub fn computed(&self) -> &[PropertyColumn] {
+        &self.computed
+    }
+
     fn sections_kept(&self) -> usize {
         self.groups.groups.iter().map(Vec::len).sum()
     }
 
     /// Statistics of the rows of `sections`: exact where the filter keeps each of them whole.
-    fn statistics_of(&self, sections: &[&Arc<Section>]) -> Statistics {
+    fn statistics_of(&self, sections: &[&Arc<StoredSection>]) -> Statistics {
         let is_exact = sections
             .iter()
             .all(|section| self.filter.keeps_all(section));
@@ -113,6 +174,11 @@ impl EventsScan {
             .projection
             .iter()
             .map(|&column| column_statistics(events_schema.field(column).name(), sections))
+            .chain(
+                self.computed
+                    .iter()
+                    .map(|_| ColumnStatistics::new_unknown()),
+            )
             .collect();
         let statistics = Statistics {
             num_rows: Precision::Exact(rows),
@@ -140,7 +206,7 @@ impl EventsScan {
 }
 
 /// Bounds that the sections' own statistics give, taken as exact.
-fn column_statistics(name: &str, sections: &[&Arc<Section>]) -> ColumnStatistics {
+fn column_statistics(name: &str, sections: &[&Arc<StoredSection>]) -> ColumnStatistics {
     let known = || sections.iter().map(|section| section.statistics());
     let time = |time: i64| ScalarValue::TimestampMicrosecond(Some(time), Some("UTC".into()));
     let seq = |seq: i64| ScalarValue::Int64(Some(seq));
@@ -166,13 +232,15 @@ fn column_statistics(name: &str, sections: &[&Arc<Section>]) -> ColumnStatistics
     }
 }
 
-fn projected_schema(projection: &[usize]) -> SchemaRef {
+fn projected_schema(projection: &[usize], computed: &[PropertyColumn]) -> SchemaRef {
     let projected = schema::events_view_schema().project(projection);
-    Arc::new(projected.expect("the planner asks for columns that exist"))
+    let projected = projected.expect("the planner asks for columns that exist");
+    let computed = computed.iter().map(PropertyColumn::field);
+    let fields = projected.fields().iter().map(Arc::clone);
+    Arc::new(Schema::new(fields.chain(computed).collect::<Vec<_>>()))
 }
 
-fn properties(projection: &[usize], groups: &SectionGroups) -> PlanProperties {
-    let output = projected_schema(projection);
+fn properties(output: SchemaRef, groups: &SectionGroups) -> PlanProperties {
     let options = SortOptions {
         descending: false,
         nulls_first: false,
@@ -228,6 +296,11 @@ impl DisplayAs for EventsScan {
             total - kept,
             self.filter,
         )?;
+        if !self.computed.is_empty() {
+            let keys: BTreeSet<&str> = self.computed.iter().map(PropertyColumn::key).collect();
+            let keys: Vec<&str> = keys.into_iter().collect();
+            write!(formatter, ", promoted=[{}]", keys.join(", "))?;
+        }
         if let Some(limit) = self.limit {
             write!(formatter, ", limit={limit}")?;
         }
@@ -281,6 +354,8 @@ impl ExecutionPlan for EventsScan {
             snapshot: Arc::clone(&self.snapshot),
             filter: Arc::clone(&self.filter),
             projection: Arc::clone(&self.projection),
+            computed: Arc::clone(&self.computed),
+            schema: self.schema(),
             sections: self.groups.groups[partition].clone().into_iter(),
             pending: Vec::new().into_iter(),
             current: None,
@@ -305,7 +380,7 @@ impl ExecutionPlan for EventsScan {
             Some(partition) => &self.groups.groups[partition..=partition],
             None => &self.groups.groups[..],
         };
-        let sections: Vec<&Arc<Section>> = groups.iter().flatten().collect();
+        let sections: Vec<&Arc<StoredSection>> = groups.iter().flatten().collect();
         let mut statistics = self.statistics_of(&sections);
         if arguments.partition().is_none() && groups.len() > 1 && self.limit.is_some() {
             // Each partition ends by itself: together they may give more than the limit.
@@ -323,6 +398,7 @@ impl ExecutionPlan for EventsScan {
             snapshot: Arc::clone(&self.snapshot),
             filter: Arc::clone(&self.filter),
             projection: Arc::clone(&self.projection),
+            computed: Arc::clone(&self.computed),
             groups: self.groups.clone(),
             sections_total: self.sections_total,
             limit,
@@ -346,6 +422,8 @@ struct ScanMetrics {
     sections_read: Count,
     /// Rows of those, before the filter.
     rows_considered: Count,
+    /// Rows whose JSON was parsed for a column made of `properties`, once a column.
+    json_rows_parsed: Count,
 }
 
 impl ScanMetrics {
@@ -354,6 +432,7 @@ impl ScanMetrics {
             baseline: BaselineMetrics::new(set, partition),
             sections_read: MetricBuilder::new(set).counter("sections_read", partition),
             rows_considered: MetricBuilder::new(set).counter("rows_considered", partition),
+            json_rows_parsed: MetricBuilder::new(set).counter("json_rows_parsed", partition),
         }
     }
 }
@@ -363,10 +442,12 @@ struct SectionBatches {
     snapshot: Arc<StatementSnapshot>,
     filter: Arc<ScanFilter>,
     projection: Arc<[usize]>,
-    sections: std::vec::IntoIter<Arc<Section>>,
+    computed: Arc<[PropertyColumn]>,
+    schema: SchemaRef,
+    sections: std::vec::IntoIter<Arc<StoredSection>>,
     /// Ranges of the batches of `current` that are still to come.
     pending: std::vec::IntoIter<Vec<std::ops::Range<usize>>>,
-    current: Option<Arc<Section>>,
+    current: Option<(Arc<Section>, PropertyReader)>,
     batch_rows: usize,
     rows_left: usize,
     metrics: ScanMetrics,
@@ -378,22 +459,26 @@ impl SectionBatches {
         let _timer = elapsed.timer();
         while self.rows_left > 0 {
             self.snapshot.control.check()?;
-            if let (Some(section), Some(ranges)) = (&self.current, self.pending.next()) {
+            if let (Some((section, reader)), Some(ranges)) = (&self.current, self.pending.next()) {
                 let ranges = truncated(ranges, self.rows_left);
                 let batch = section.batch(&ranges, &self.projection).map_err(damage)?;
                 self.rows_left -= batch.num_rows();
+                let (batch, parsed) = reader.extend(batch, section, &ranges, &self.schema)?;
+                self.metrics.json_rows_parsed.add(parsed);
                 return Ok(Some(owned(&batch)?));
             }
             let Some(section) = self.sections.next() else {
                 break;
             };
+            let section = section.open();
             let selection = section.select(&self.filter.rows).map_err(damage)?;
             self.metrics.sections_read.add(1);
             self.metrics.rows_considered.add(section.rows());
             self.pending = selection
                 .batches(self.batch_rows.min(self.rows_left))
                 .into_iter();
-            self.current = Some(section);
+            let reader = PropertyReader::open(&self.computed, &section)?;
+            self.current = Some((section, reader));
         }
         Ok(None)
     }

@@ -1,4 +1,4 @@
-//! The relations of health over small stores, each in three layouts of the same rows.
+//! The relations of health over small stores, each in four layouts of the same rows.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
@@ -15,6 +15,7 @@ mod models;
 mod plain;
 mod population;
 mod properties;
+mod retention;
 mod signals;
 mod time;
 mod views;

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use vitalog_disk::FaultyDirectory;
 use vitalog_event::{EventBatchBuilder, EventDraft, parse_timestamp_us};
 use vitalog_query::{Access, QueryConfig, QueryEngine, QueryError, QueryRequest};
-use vitalog_store::{Clock, Store, StoreConfig};
+use vitalog_store::{Clock, CompactionGoal, Store, StoreConfig};
 
 /// One event as a test writes it.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +30,14 @@ pub enum Layout {
     Memory,
     /// All in segments of one flush.
     Flushed,
-    /// A third each in an older segment, a newer segment and memory.
+    /// All in cold files, one a day.
+    Cold,
+    /// A quarter each in cold files, an older segment, a newer segment and memory.
     Mixed,
 }
 
 impl Layout {
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Flushed, Self::Mixed];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Flushed, Self::Cold, Self::Mixed];
 }
 
 /// A clock that stands still.
@@ -125,18 +127,27 @@ pub fn store_of(rows: &[Row], layout: Layout) -> Arc<Store> {
 pub fn store_with(rows: &[Row], layout: Layout, clock: Arc<dyn Clock>) -> Arc<Store> {
     let store = empty_store_with(Arc::clone(&clock));
     let append = |rows: &[Row]| append_at(&store, rows, clock.now_us());
-    let third = rows.len().div_ceil(3).max(1);
+    let quarter = rows.len().div_ceil(4).max(1);
+    let compact = || store.compact(CompactionGoal::AllCold).unwrap();
     match layout {
         Layout::Memory => append(rows),
         Layout::Flushed => {
             append(rows);
             store.flush().unwrap();
         }
+        Layout::Cold => {
+            append(rows);
+            store.flush().unwrap();
+            compact();
+        }
         Layout::Mixed => {
-            for (at, part) in rows.chunks(third).enumerate() {
+            for (at, part) in rows.chunks(quarter).enumerate() {
                 append(part);
-                if at < 2 {
+                if at < 3 {
                     store.flush().unwrap();
+                }
+                if at == 0 {
+                    compact();
                 }
             }
         }

@@ -203,6 +203,7 @@ fn report(checked: Checked, receipt: AppendReceipt) -> AppendResponse {
         rejected: rejections.into_iter().map(rejected).collect(),
         retry_unsafe: is_random && !assigned.is_empty(),
         assigned_ids: assigned,
+        first_seq: receipt.seqs.map(|(first, _)| first as u64),
     }
 }
 
@@ -240,6 +241,7 @@ mod tests {
             accepted: 1,
             duplicates: 0,
             rejected: vec![conflict],
+            seqs: Some((7, 7)),
         };
         let answer = report(intake.finish(), receipt);
         let refused: Vec<_> = answer
@@ -250,6 +252,7 @@ mod tests {
         assert_eq!(refused, [(0, "conflict"), (1, "reserved_name")]);
         assert_eq!(answer.assigned_ids.len(), 1);
         assert_eq!((answer.assigned_ids[0].index, answer.last_seq), (2, 7));
+        assert_eq!(answer.first_seq, Some(7));
         assert!(!answer.retry_unsafe);
     }
 }

@@ -148,6 +148,7 @@ impl Cursor {
             if section.statistics().seq_max < from {
                 continue;
             }
+            let section = section.open();
             let selection = section.select(&filter)?;
             let seqs = section.seqs()?;
             let at = window.sections.len() as u32;

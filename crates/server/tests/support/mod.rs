@@ -2,7 +2,9 @@
 //! events by number.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod http;
 pub mod raw;
+pub mod snapshots;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
 use vitalog_wire::vitalog::v1::health_service_client::HealthServiceClient;
 use vitalog_wire::vitalog::v1::model_service_client::ModelServiceClient;
 use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
+use vitalog_wire::vitalog::v1::snapshot_service_client::SnapshotServiceClient;
+use vitalog_wire::vitalog::v1::upkeep_service_client::UpkeepServiceClient;
 use vitalog_wire::vitalog::v1::view_service_client::ViewServiceClient;
 use vitalog_wire::vitalog::v1::{
     AppendRequest, AppendResponse, Event, EventBatch, ReadRequest, ReadResponse,
@@ -31,6 +35,7 @@ use vitalog_wire::vitalog::v1::{
 /// A server that runs until it is dropped or [`TestServer::shut_down`].
 pub struct TestServer {
     pub address: SocketAddr,
+    pub http: SocketAddr,
     pub store: Arc<Store>,
     pub handle: ServerHandle,
     shutdown: Option<oneshot::Sender<()>>,
@@ -42,6 +47,7 @@ pub struct TestServer {
 pub fn free_port() -> ServerConfig {
     ServerConfig {
         grpc: "127.0.0.1:0".parse().unwrap(),
+        http: "127.0.0.1:0".parse().unwrap(),
         ..ServerConfig::default()
     }
 }
@@ -61,6 +67,7 @@ impl TestServer {
             .await
             .unwrap();
         let (address, handle) = (server.local_addr(), server.handle());
+        let http = server.http_addr();
         let (shutdown, asked) = oneshot::channel();
         let running = tokio::spawn(server.run(async move {
             // A dropped sender is a wish to end, too.
@@ -69,6 +76,7 @@ impl TestServer {
         let shutdown = Some(shutdown);
         Self {
             address,
+            http,
             store,
             handle,
             shutdown,
@@ -100,6 +108,14 @@ impl TestServer {
 
     pub async fn models(&self) -> ModelServiceClient<Channel> {
         ModelServiceClient::new(self.channel().await)
+    }
+
+    pub async fn snapshots(&self) -> SnapshotServiceClient<Channel> {
+        SnapshotServiceClient::new(self.channel().await)
+    }
+
+    pub async fn upkeep(&self) -> UpkeepServiceClient<Channel> {
+        UpkeepServiceClient::new(self.channel().await)
     }
 
     pub async fn views(&self) -> ViewServiceClient<Channel> {

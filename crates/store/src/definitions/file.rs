@@ -176,6 +176,12 @@ pub(crate) fn read_file(
     Ok(definitions)
 }
 
+/// How many definitions a file says that it holds; 0 where it is too short to say.
+pub(crate) fn count_in(bytes: &[u8]) -> usize {
+    let header = bytes.first_chunk::<HEADER_BYTES>();
+    header.map_or(0, |header| word(header, 12) as usize)
+}
+
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }

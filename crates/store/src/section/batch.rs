@@ -1,8 +1,10 @@
 //! The SQL face: rows of a section as record batches with the schema of `events`.
 //!
 //! A batch of one range borrows every column but identity from the map; identity becomes views
-//! over the mapped strings, filled run by run. A batch of scattered ranges is gathered.
+//! over the mapped strings, filled run by run. A batch of scattered ranges is gathered. A cold
+//! section reads the pages of few rows instead (`cold/section.rs`).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -36,9 +38,16 @@ impl Section {
         let events_schema = schema::events_view_schema();
         let rows = ranges.iter().map(ExactSizeIterator::len).sum();
         let picked = Picked::new(ranges);
+        let from_pages = match &self.source {
+            Source::Cold(section) => section.pages(ranges, projection)?,
+            Source::Memory(_) | Source::File(_) => BTreeMap::new(),
+        };
         let columns = projection
             .iter()
-            .map(|&column| self.column(events_schema.field(column).name(), &picked))
+            .map(|column| match from_pages.get(column) {
+                Some(array) => Ok(Arc::clone(array)),
+                None => self.column(events_schema.field(*column).name(), &picked),
+            })
             .collect::<Result<Vec<_>>>()?;
         let projected = events_schema
             .project(projection)
@@ -59,6 +68,7 @@ impl Section {
                 Ok(section.identities.chunk_strings(&section.symbols, bound))
             }
             Source::File(section) => section.strings(),
+            Source::Cold(section) => section.strings(),
         }
     }
 
@@ -93,7 +103,7 @@ impl Section {
             Part::Account => &identities.member_accounts,
             Part::User => &identities.member_users,
         };
-        let runs = self.runs()?;
+        let runs = self.run_bounds()?;
         let mut codes = Vec::with_capacity(picked.len());
         for range in &picked.ranges {
             let mut row = range.start;
@@ -114,34 +124,68 @@ impl Section {
         gather(strings, &codes.into())
     }
 
-    fn received_column(&self, picked: &Picked) -> Result<ArrayRef> {
-        let received = match &self.source {
-            Source::Memory(section) => ReceivedTimes::Pairs(&section.received),
+    /// (first seq, received at) of the commit groups that the rows may be of, ascending.
+    pub(crate) fn received_pairs(&self) -> Result<Vec<(i64, i64)>> {
+        match &self.source {
+            Source::Memory(section) => Ok(section.received.to_vec()),
             Source::File(section) => {
                 let (seqs, times) = section.received()?;
-                ReceivedTimes::Columns(seqs, times)
+                Ok(seqs.iter().copied().zip(times.iter().copied()).collect())
             }
-        };
-        let seqs = self.seqs()?;
-        let times = picked.rows().map(|row| received.at(seqs[row]));
+            Source::Cold(section) => {
+                let times = section.received_times()?.values().iter().copied();
+                let mut pairs: Vec<(i64, i64)> = self.seqs()?.iter().copied().zip(times).collect();
+                pairs.sort_unstable();
+                // Received times never decrease with seq: the first row of each stands for it.
+                pairs.dedup_by_key(|pair| pair.1);
+                Ok(pairs)
+            }
+        }
+    }
+
+    /// When each row was received, wherever that is kept.
+    pub(crate) fn received(&self) -> Result<ReceivedTimes<'_>> {
+        match &self.source {
+            Source::Memory(section) => Ok(ReceivedTimes::Pairs(self.seqs()?, &section.received)),
+            Source::File(section) => {
+                let (seqs, times) = section.received()?;
+                Ok(ReceivedTimes::Columns(self.seqs()?, seqs, times))
+            }
+            Source::Cold(section) => Ok(ReceivedTimes::Rows(section.received_times()?.values())),
+        }
+    }
+
+    fn received_column(&self, picked: &Picked) -> Result<ArrayRef> {
+        let received = self.received()?;
+        let times = picked.rows().map(|row| received.at(row));
         let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
         Ok(Arc::new(times))
     }
 }
 
-/// When each commit group was received, by its first seq.
-enum ReceivedTimes<'a> {
-    Pairs(&'a [(i64, i64)]),
-    Columns(&'a [i64], &'a [i64]),
+/// When rows were received.
+pub(crate) enum ReceivedTimes<'a> {
+    /// The rows' seqs; (first seq, received at) of the commit groups.
+    Pairs(&'a [i64], &'a [(i64, i64)]),
+    /// The rows' seqs; the first seq of each commit group; when it was received.
+    Columns(&'a [i64], &'a [i64], &'a [i64]),
+    /// A column.
+    Rows(&'a [i64]),
 }
 
 impl ReceivedTimes<'_> {
-    fn at(&self, seq: i64) -> i64 {
+    /// When `row` was received, microseconds.
+    pub fn at(&self, row: usize) -> i64 {
         match self {
-            Self::Pairs(pairs) => pairs[pairs.partition_point(|pair| pair.0 <= seq).max(1) - 1].1,
-            Self::Columns(seqs, times) => {
-                times[seqs.partition_point(|&first| first <= seq).max(1) - 1]
+            Self::Pairs(seqs, pairs) => {
+                let seq = seqs[row];
+                pairs[pairs.partition_point(|pair| pair.0 <= seq).max(1) - 1].1
             }
+            Self::Columns(seqs, firsts, times) => {
+                let seq = seqs[row];
+                times[firsts.partition_point(|&first| first <= seq).max(1) - 1]
+            }
+            Self::Rows(times) => times[row],
         }
     }
 }

@@ -97,13 +97,12 @@ impl MemoryColumns {
         RunActivity::build(runs, self.times.values(), |row| !is_trait(events[row]))
     }
 
-    /// Rows of several sources, each named by (source, row).
+    /// Rows of several sources of any tier, each named by (source, row).
     pub fn interleave(sources: &[&Section], rows: &[(usize, usize)]) -> Result<Self> {
         let arrays = sources
             .iter()
-            .map(|section| section.memory().map(|memory| memory.columns.arrays()))
-            .collect::<Option<Vec<_>>>()
-            .expect("only sections in memory are merged here");
+            .map(|section| Ok(section.columns()?.arrays()))
+            .collect::<Result<Vec<_>>>()?;
         let merged = (0..6)
             .map(|column| {
                 let column: Vec<&dyn Array> = arrays
@@ -113,16 +112,46 @@ impl MemoryColumns {
                 interleave(&column, rows)
             })
             .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(StoreError::arrow("memtable"))?;
+            .map_err(StoreError::arrow("section"))?;
         Ok(Self::from_arrays(&merged))
+    }
+
+    /// The rows `indices`, in their order.
+    fn take(&self, indices: &UInt32Array) -> Result<Self> {
+        let taken = self
+            .arrays()
+            .iter()
+            .map(|array| take(array.as_ref(), indices, None))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(StoreError::arrow("section"))?;
+        Ok(Self::from_arrays(&taken))
     }
 }
 
 impl Section {
+    /// The columns in the shape of a section in memory: events as symbols. Of a file they lie in
+    /// the map, but for events.
+    pub(crate) fn columns(&self) -> Result<MemoryColumns> {
+        if let Some(memory) = self.memory() {
+            return Ok(memory.columns.clone());
+        }
+        let symbols = self.event_table(|symbol| symbol)?;
+        let codes = self.event_codes()?;
+        let events = (0..self.rows()).map(|row| symbols[codes.index(row)]);
+        Ok(MemoryColumns {
+            event_ids: self.event_ids()?.clone(),
+            times: self.time_column()?.clone(),
+            seqs: self.seq_column()?.clone(),
+            events: UInt32Array::from_iter_values(events),
+            values: self.values()?.clone(),
+            properties: self.properties()?.clone(),
+        })
+    }
+
     pub(crate) fn memory(&self) -> Option<&MemorySection> {
         match &self.source {
             super::Source::Memory(section) => Some(section),
-            super::Source::File(_) => None,
+            super::Source::File(_) | super::Source::Cold(_) => None,
         }
     }
 
@@ -196,13 +225,7 @@ pub(crate) fn sections_of_group(
         .collect();
     order.sort_unstable();
     let indices = UInt32Array::from_iter_values(order.iter().map(|key| key.3));
-    let sorted = columns
-        .arrays()
-        .iter()
-        .map(|array| take(array.as_ref(), &indices, None))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(StoreError::arrow("memtable"))?;
-    let sorted = MemoryColumns::from_arrays(&sorted);
+    let sorted = columns.take(&indices)?;
     let received = Arc::new(vec![(columns.seqs.value(0), received_at_us)]);
     let is_trait = trait_event_test(symbols);
     let mut sections = Vec::new();
@@ -247,6 +270,39 @@ pub(crate) fn merge_sections(
         symbols,
         &is_trait,
     ))
+}
+
+/// A copy in memory of the rows of `section` that `keep` keeps, where there are any: the source
+/// of a file without the others.
+pub(crate) fn copy_of_rows(
+    section: &Section,
+    symbols: &Arc<Symbols>,
+    keep: impl Fn(usize) -> bool,
+) -> Result<Option<Arc<Section>>> {
+    let order = merge_order(&[section], |member| member)?;
+    let (mut indices, mut members, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+    for (run, &member) in order.members.iter().enumerate() {
+        let end = order
+            .starts
+            .get(run + 1)
+            .map_or(order.rows.len(), |&start| start as usize);
+        let start = indices.len();
+        let rows = &order.rows[order.starts[run] as usize..end];
+        let kept = rows.iter().map(|&(_, row)| row).filter(|&row| keep(row));
+        indices.extend(kept.map(|row| row as u32));
+        if indices.len() > start {
+            members.push(member);
+            starts.push(start as u32);
+        }
+    }
+    if indices.is_empty() {
+        return Ok(None);
+    }
+    let columns = section.columns()?.take(&indices.into())?;
+    let received = Arc::new(section.received_pairs()?);
+    let is_trait = trait_event_test(symbols);
+    let copy = assemble(columns, members, starts, received, symbols, &is_trait);
+    Ok(Some(copy))
 }
 
 fn assemble(

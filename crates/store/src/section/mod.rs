@@ -1,12 +1,13 @@
 //! A section: the rows of one UTC day that came in together, sorted for entities.
 //!
 //! Rows are ordered by member, then `event_time`, then `seq`, so a member's rows are one run. In a
-//! segment file members follow the byte order of (`account_id`, `user_id`), nulls last; in a
+//! file, hot or cold, members follow the byte order of (`account_id`, `user_id`), nulls last; in a
 //! memtable chunk they follow their symbols. Everything above asks a section the same questions
-//! wherever it lies:
+//! wherever it lies (a [`StoredSection`] says where, and opens it):
 //!
 //! - the **code face** ([`Section::runs`], [`Section::times`], [`Section::event_codes`], …) lends
-//!   slices of the map itself; identity is remapped once a run;
+//!   slices of the map itself (of decoded columns where the file is cold); identity is remapped
+//!   once a run;
 //! - the **SQL face** ([`Section::select`], [`Section::batch`]) makes record batches with the one
 //!   schema of `events`, exact under a [`RowFilter`](crate::RowFilter).
 
@@ -16,22 +17,29 @@ mod memory;
 mod merge;
 mod runs;
 mod select;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 
+pub(crate) use batch::ReceivedTimes;
 pub use identity::IdentityStrings;
 pub(crate) use identity::{Identities, view_of, view_with_null};
-pub(crate) use memory::trait_event_test;
-pub(crate) use memory::{MemoryColumns, MemorySection, merge_sections, sections_of_group};
+pub(crate) use memory::{
+    MemoryColumns, MemorySection, PROPERTY_KEYS_MAX, copy_of_rows, merge_sections,
+    sections_of_group, trait_event_test,
+};
 pub(crate) use merge::{MergedOrder, merge_order};
-pub(crate) use runs::RunActivity;
 pub use runs::{MemberSummary, Run, RunIndex};
+pub(crate) use runs::{RunActivity, RunBounds};
 pub use select::Selection;
+pub use stored::StoredSection;
 
+use crate::cold::ColdSection;
 use crate::error::Result;
+use crate::promoted::PromotedColumn;
 use crate::segment::FileSection;
 
 /// What is known of a section without reading it; all bounds are inclusive.
@@ -51,6 +59,19 @@ pub struct SectionStatistics {
     pub seq_max: i64,
     /// Whether a `$group` or `$identify` event is among the rows.
     pub has_trait_events: bool,
+}
+
+impl SectionStatistics {
+    /// Of a section that was not read yet.
+    pub(crate) const UNKNOWN: Self = Self {
+        day: 0,
+        rows: 0,
+        time_min_us: 0,
+        time_max_us: 0,
+        seq_min: 0,
+        seq_max: 0,
+        has_trait_events: false,
+    };
 }
 
 /// How often one event name stands in a section, and when first and last.
@@ -94,7 +115,7 @@ impl EventCodes<'_> {
     }
 }
 
-/// Rows of one day, in memory or in a segment file.
+/// Rows of one day, in memory, in a segment file or in a cold file.
 #[derive(Debug)]
 pub struct Section {
     statistics: SectionStatistics,
@@ -105,6 +126,7 @@ pub struct Section {
 enum Source {
     Memory(MemorySection),
     File(FileSection),
+    Cold(ColdSection),
 }
 
 impl Section {
@@ -122,6 +144,13 @@ impl Section {
         }
     }
 
+    pub(crate) fn in_cold_file(section: ColdSection) -> Self {
+        Self {
+            statistics: *section.statistics(),
+            source: Source::Cold(section),
+        }
+    }
+
     /// What is known without reading.
     #[must_use]
     pub fn statistics(&self) -> &SectionStatistics {
@@ -134,13 +163,29 @@ impl Section {
         self.statistics.rows
     }
 
-    /// Whether it lies in a segment file, and so in the byte order of its strings.
+    /// Whether it lies in a file, hot or cold, and so in the byte order of its strings.
     #[must_use]
     pub fn is_in_file(&self) -> bool {
-        matches!(self.source, Source::File(_))
+        !matches!(self.source, Source::Memory(_))
     }
 
-    /// Which member owns which rows, with a summary of each. Lies in the map.
+    /// The name of the hot file it lies in.
+    pub(crate) fn segment_name(&self) -> Option<&str> {
+        match &self.source {
+            Source::File(section) => Some(&section.segment().entry().name),
+            Source::Memory(_) | Source::Cold(_) => None,
+        }
+    }
+
+    /// Whether it lies in a cold file: what is read of it is decoded, and lives as long as this
+    /// section.
+    #[must_use]
+    pub fn is_cold(&self) -> bool {
+        matches!(self.source, Source::Cold(_))
+    }
+
+    /// Which member owns which rows, with a summary of each. Lies in the map; made from identity
+    /// columns and times where the section is cold.
     ///
     /// # Errors
     /// Damage of the file, found on first touch, here and below.
@@ -148,6 +193,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.runs),
             Source::File(section) => section.runs(),
+            Source::Cold(section) => section.runs(),
         }
     }
 
@@ -155,6 +201,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.identities),
             Source::File(section) => section.identities(),
+            Source::Cold(section) => section.identities(),
         }
     }
 
@@ -175,6 +222,7 @@ impl Section {
         let activity = match &self.source {
             Source::Memory(section) => section.activity.as_ref(),
             Source::File(section) => section.activity()?,
+            Source::Cold(section) => section.activity()?,
         };
         Ok(self.runs()?.summaries(self.identities()?, activity))
     }
@@ -199,6 +247,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.columns.times),
             Source::File(section) => section.times(),
+            Source::Cold(section) => section.times(),
         }
     }
 
@@ -206,6 +255,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.columns.seqs),
             Source::File(section) => section.seqs(),
+            Source::Cold(section) => section.seqs(),
         }
     }
 
@@ -217,6 +267,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(EventCodes::Symbols(section.columns.events.values())),
             Source::File(section) => section.event_codes(),
+            Source::Cold(section) => section.event_codes(),
         }
     }
 
@@ -241,6 +292,9 @@ impl Section {
                 .iter()
                 .map(|&symbol| of(symbol))
                 .collect()),
+            Source::Cold(section) => Ok((section.event_symbols()?.iter())
+                .map(|&symbol| of(symbol))
+                .collect()),
         }
     }
 
@@ -252,6 +306,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.columns.event_ids),
             Source::File(section) => section.event_ids(),
+            Source::Cold(section) => section.event_ids(),
         }
     }
 
@@ -263,6 +318,7 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.columns.values),
             Source::File(section) => section.values(),
+            Source::Cold(section) => section.values(),
         }
     }
 
@@ -274,6 +330,20 @@ impl Section {
         match &self.source {
             Source::Memory(section) => Ok(&section.columns.properties),
             Source::File(section) => section.properties(),
+            Source::Cold(section) => section.properties(),
+        }
+    }
+
+    /// The typed column of the property `key` of the top level; `None` where the section has none:
+    /// then, and for the rows of its remainder, the value stands in [`Section::properties`] alone.
+    /// Sections in memory and in hot files have none.
+    ///
+    /// # Errors
+    /// See [`Section::runs`].
+    pub fn promoted(&self, key: &str) -> Result<Option<Arc<PromotedColumn>>> {
+        match &self.source {
+            Source::Memory(_) | Source::File(_) => Ok(None),
+            Source::Cold(section) => section.promoted(key),
         }
     }
 
@@ -285,6 +355,7 @@ impl Section {
         match &self.source {
             Source::Memory(_) => self.count_events(),
             Source::File(section) => section.event_counts(),
+            Source::Cold(section) => section.event_counts(),
         }
     }
 
@@ -318,23 +389,36 @@ impl Section {
         match &self.source {
             Source::Memory(_) => self.collect_property_keys(),
             Source::File(section) => section.property_keys(),
+            Source::Cold(section) => section.property_keys(),
         }
     }
 
-    /// The id index of a section in a file; `None` in memory, where the writer keeps its own.
-    pub(crate) fn file(&self) -> Option<&FileSection> {
+    /// Where the runs lie, without their times.
+    pub(crate) fn run_bounds(&self) -> Result<&RunBounds> {
         match &self.source {
-            Source::Memory(_) => None,
-            Source::File(section) => Some(section),
+            Source::Memory(section) => Ok(&section.runs.bounds),
+            Source::File(section) => Ok(&section.runs()?.bounds),
+            Source::Cold(section) => section.run_bounds(),
         }
     }
 
-    /// Bytes held in memory: 0 for a mapped section.
+    /// Hashes of the event ids, ascending, and the row of each; `None` in memory, where the writer
+    /// keeps its own.
+    pub(crate) fn id_index(&self) -> Result<Option<(&[u32], &[u32])>> {
+        match &self.source {
+            Source::Memory(_) => Ok(None),
+            Source::File(section) => section.id_index().map(Some),
+            Source::Cold(section) => section.id_index().map(Some),
+        }
+    }
+
+    /// Bytes held in memory: 0 for a mapped section, what was decoded so far for a cold one.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         match &self.source {
             Source::Memory(section) => section.columns.bytes(),
             Source::File(_) => 0,
+            Source::Cold(section) => section.decoded_bytes(),
         }
     }
 }

@@ -67,12 +67,37 @@ impl RunActivity {
     }
 }
 
-/// Runs in row order. Members are codes of the file or chunk, ascending, one run each.
+/// Where the runs lie, in row order. Members are codes of the file or chunk, ascending, one run
+/// each.
+#[derive(Clone, Debug)]
+pub(crate) struct RunBounds {
+    pub members: ScalarBuffer<u32>,
+    /// One more than runs; the last is the number of rows.
+    pub starts: ScalarBuffer<u32>,
+}
+
+impl RunBounds {
+    /// Number of runs.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The rows of run `run`.
+    #[inline]
+    pub fn rows(&self, run: usize) -> Range<usize> {
+        self.starts[run] as usize..self.starts[run + 1] as usize
+    }
+
+    /// The run that holds `row`.
+    pub fn run_of_row(&self, row: usize) -> usize {
+        self.starts.partition_point(|&start| start as usize <= row) - 1
+    }
+}
+
+/// Runs in row order, with the earliest and the latest time of each.
 #[derive(Clone, Debug)]
 pub struct RunIndex {
-    pub(crate) members: ScalarBuffer<u32>,
-    /// One more than runs; the last is the number of rows.
-    pub(crate) starts: ScalarBuffer<u32>,
+    pub(crate) bounds: RunBounds,
     pub(crate) first_us: ScalarBuffer<i64>,
     pub(crate) last_us: ScalarBuffer<i64>,
 }
@@ -81,20 +106,20 @@ impl RunIndex {
     /// Number of runs.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.bounds.len()
     }
 
     /// Whether there is none; never so for a section.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.len() == 0
     }
 
     /// The rows of run `run`.
     #[inline]
     #[must_use]
     pub fn rows(&self, run: usize) -> Range<usize> {
-        self.starts[run] as usize..self.starts[run + 1] as usize
+        self.bounds.rows(run)
     }
 
     /// Earliest `event_time` of each run, microseconds.
@@ -109,17 +134,12 @@ impl RunIndex {
         &self.last_us
     }
 
-    /// The run that holds `row`.
-    pub(crate) fn run_of_row(&self, row: usize) -> usize {
-        self.starts.partition_point(|&start| start as usize <= row) - 1
-    }
-
     pub(crate) fn resolve<'a>(
         &'a self,
         identities: &'a Identities,
     ) -> impl ExactSizeIterator<Item = Run> + 'a {
         (0..self.len()).map(move |run| {
-            let code = self.members[run] as usize;
+            let code = self.bounds.members[run] as usize;
             Run {
                 member: identities.member_symbols[code],
                 account: identities.account_symbol(code),
@@ -145,7 +165,7 @@ impl RunIndex {
                 None => (self.first_us[run], self.last_us[run], self.rows(run).len()),
             };
             MemberSummary {
-                member: identities.member_symbols[self.members[run] as usize],
+                member: identities.member_symbols[self.bounds.members[run] as usize],
                 first_us,
                 last_us,
                 events: events as u64,
@@ -156,13 +176,20 @@ impl RunIndex {
     /// Builds the index from runs in row order and the rows' times.
     pub(crate) fn build(members: Vec<u32>, mut starts: Vec<u32>, times: &[i64]) -> Self {
         starts.push(times.len() as u32);
-        let (first_us, last_us): (Vec<i64>, Vec<i64>) = starts
-            .windows(2)
+        let bounds = RunBounds {
+            members: members.into(),
+            starts: starts.into(),
+        };
+        Self::of_bounds(bounds, times)
+    }
+
+    /// Builds the index from where the runs lie and the rows' times.
+    pub(crate) fn of_bounds(bounds: RunBounds, times: &[i64]) -> Self {
+        let (first_us, last_us): (Vec<i64>, Vec<i64>) = (bounds.starts.windows(2))
             .map(|run| (times[run[0] as usize], times[run[1] as usize - 1]))
             .unzip();
         Self {
-            members: members.into(),
-            starts: starts.into(),
+            bounds,
             first_us: first_us.into(),
             last_us: last_us.into(),
         }

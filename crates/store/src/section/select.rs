@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Identities, Section};
+use super::{Identities, Section, SectionStatistics, Source};
 use crate::error::Result;
 use crate::filter::{RowFilter, SymbolSet};
 
@@ -109,18 +109,17 @@ impl IdentityMask {
     }
 }
 
-impl Section {
-    /// Whether statistics alone show that no row can pass. Touches nothing.
+impl SectionStatistics {
+    /// Whether they alone show that no row can pass.
     #[must_use]
     pub fn is_pruned_by(&self, filter: &RowFilter) -> bool {
-        let known = self.statistics();
-        known.time_max_us < filter.time_us.start
-            || known.time_min_us >= filter.time_us.end
-            || known.seq_min > filter.seq_max
-            || known.seq_max < filter.seq_min
+        self.time_max_us < filter.time_us.start
+            || self.time_min_us >= filter.time_us.end
+            || self.seq_min > filter.seq_max
+            || self.seq_max < filter.seq_min
     }
 
-    /// Whether statistics alone show that every row passes. Touches nothing.
+    /// Whether they alone show that every row passes.
     #[must_use]
     pub fn is_kept_whole_by(&self, filter: &RowFilter) -> bool {
         filter.accounts.is_none()
@@ -131,18 +130,31 @@ impl Section {
     }
 
     fn is_within_time(&self, filter: &RowFilter) -> bool {
-        let known = self.statistics();
-        filter.time_us.start <= known.time_min_us && known.time_max_us < filter.time_us.end
+        filter.time_us.start <= self.time_min_us && self.time_max_us < filter.time_us.end
     }
 
     fn is_within_seqs(&self, filter: &RowFilter) -> bool {
-        let known = self.statistics();
-        filter.seq_min <= known.seq_min && known.seq_max <= filter.seq_max
+        filter.seq_min <= self.seq_min && self.seq_max <= filter.seq_max
+    }
+}
+
+impl Section {
+    /// Whether statistics alone show that no row can pass. Touches nothing.
+    #[must_use]
+    pub fn is_pruned_by(&self, filter: &RowFilter) -> bool {
+        self.statistics().is_pruned_by(filter)
     }
 
-    /// The rows that pass `filter`, exactly. Reads the run index, and of the columns only those
+    /// Whether statistics alone show that every row passes. Touches nothing.
+    #[must_use]
+    pub fn is_kept_whole_by(&self, filter: &RowFilter) -> bool {
+        self.statistics().is_kept_whole_by(filter)
+    }
+
+    /// The rows that pass `filter`, exactly. Reads where the runs lie, and of the columns only those
     /// that the filter needs here: times where the section straddles a bound, seqs likewise,
-    /// events where names are filtered.
+    /// events where names are filtered. A cold section asks the bloom filters of accounts and
+    /// users before it reads either.
     ///
     /// # Errors
     /// Damage of the file, found on first touch.
@@ -156,9 +168,14 @@ impl Section {
     }
 
     fn select_runs(&self, filter: &RowFilter) -> Result<Selection> {
-        let within_time = self.is_within_time(filter);
+        let within_time = self.statistics().is_within_time(filter);
         if within_time && filter.accounts.is_none() && filter.users.is_none() {
             return Ok(Selection::all(self.rows()));
+        }
+        if let Source::Cold(section) = &self.source
+            && !section.may_hold(filter)?
+        {
+            return Ok(Selection::default());
         }
         let identities = self.identities()?;
         let mask = IdentityMask::new(identities, filter);
@@ -166,7 +183,7 @@ impl Section {
         if mask.is_empty() {
             return Ok(selection);
         }
-        let runs = self.runs()?;
+        let runs = self.run_bounds()?;
         let times = if within_time { &[] } else { self.times()? };
         for run in 0..runs.len() {
             if !mask.keeps(identities, runs.members[run] as usize) {
@@ -186,7 +203,7 @@ impl Section {
     }
 
     fn keep_seqs(&self, selection: Selection, filter: &RowFilter) -> Result<Selection> {
-        if self.is_within_seqs(filter) {
+        if self.statistics().is_within_seqs(filter) {
             return Ok(selection);
         }
         let seqs = self.seqs()?;

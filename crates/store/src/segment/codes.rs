@@ -54,18 +54,19 @@ impl DomainCodes {
         self.codes[symbol as usize]
     }
 
+    /// The code of a symbol; `None` where the file does not hold it.
+    pub fn known_code(&self, symbol: u32) -> Option<u32> {
+        let code = self.codes.get(symbol as usize).copied();
+        code.filter(|&code| code != ABSENT)
+    }
+
     /// The number of strings, which is the code of null.
     pub fn null(&self) -> u32 {
         self.symbols.len() as u32 - 1
     }
 
-    /// The narrowest signed key that holds all codes; signed, as Arrow recommends.
     pub fn key_type(&self) -> DataType {
-        match self.strings_len() {
-            0..=127 => DataType::Int8,
-            128..=32_767 => DataType::Int16,
-            _ => DataType::Int32,
-        }
+        key_type(self.strings_len())
     }
 
     fn strings_len(&self) -> usize {
@@ -93,6 +94,15 @@ impl DomainCodes {
     }
 }
 
+/// The narrowest signed key that holds the codes of so many strings; signed, as Arrow recommends.
+pub(super) fn key_type(strings: usize) -> DataType {
+    match strings {
+        0..=127 => DataType::Int8,
+        128..=32_767 => DataType::Int16,
+        _ => DataType::Int32,
+    }
+}
+
 /// All codes of a file. Members are in the byte order of (account, user), nulls last.
 #[derive(Debug)]
 pub(crate) struct FileCodes {
@@ -117,8 +127,9 @@ impl FileCodes {
         let mut member_present = vec![false; members.len()];
         let mut event_present = vec![false; store.bound(Domain::Event)];
         for section in sections {
-            for &member in &*section.identities()?.member_symbols {
-                member_present[member as usize] = true;
+            // By runs: a file's table may name members that only other sections have.
+            for run in section.runs_of_members()? {
+                member_present[run.member as usize] = true;
             }
             for count in section.event_counts()? {
                 event_present[count.event as usize] = true;

@@ -16,7 +16,9 @@ use arrow_ipc::{Block, MetadataVersion, root_as_footer};
 use arrow_schema::SchemaRef;
 use vitalog_disk::{Directory, ReadFile, crc32c, verify_crc32c};
 
+use super::codes::key_type;
 use super::index::{ArrayKind, DirectoryPlace, IndexEntry, PLACE_KEY, WHOLE_FILE, read_directory};
+use super::write::file_schema;
 use super::{SegmentEntry, TRAILER_BYTES, footer_bytes};
 use crate::error::{Result, StoreError};
 use crate::section::{Identities, IdentityStrings};
@@ -66,7 +68,7 @@ struct Opened {
 }
 
 /// Keeps the first value made; a second one, made at the same time, is dropped.
-pub(super) fn get_or_try_init<T>(
+pub(crate) fn get_or_try_init<T>(
     cell: &OnceLock<T>,
     make: impl FnOnce() -> Result<T>,
 ) -> Result<&T> {
@@ -99,7 +101,17 @@ impl Segment {
     }
 
     fn opened(&self) -> Result<&Opened> {
-        get_or_try_init(&self.opened, || self.open())
+        let opened = get_or_try_init(&self.opened, || self.open());
+        // Its name may have gone this moment, and then somebody opened it before.
+        opened.or_else(|error| self.opened.get().ok_or(error))
+    }
+
+    /// Opens the file, so that whoever still holds this can read it after it was unlinked.
+    ///
+    /// # Errors
+    /// Damage of its footer; a failing disk.
+    pub fn retain(&self) -> Result<()> {
+        self.opened().map(drop)
     }
 
     /// Reads footer and directory, each against the checksum of the level above it.
@@ -111,6 +123,12 @@ impl Segment {
             return Err(self.damaged(0, reason));
         }
         let footer = self.read_footer(reader.as_ref(), length)?;
+        let (found, expected) = (crc32c(&footer), self.entry.footer_crc32c);
+        if found != expected {
+            let start = length - footer.len() as u64;
+            let reason = format!("footer has CRC32C {found:#010x}, expected {expected:#010x}");
+            return Err(self.damaged(start, reason));
+        }
         let footer = root_as_footer(&footer[..footer.len() - TRAILER_BYTES])
             .map_err(|error| self.damaged(length, error.to_string()))?;
         let schema = footer
@@ -158,12 +176,53 @@ impl Segment {
             .ok_or_else(|| self.damaged(start, "the footer is longer than the file"))?;
         let mut footer = vec![0; bytes as usize];
         reader.read_at(start, &mut footer)?;
-        let (found, expected) = (crc32c(&footer), self.entry.footer_crc32c);
-        if found != expected {
-            let reason = format!("footer has CRC32C {found:#010x}, expected {expected:#010x}");
-            return Err(self.damaged(start, reason));
-        }
         Ok(footer)
+    }
+
+    /// The checksum of the footer as it is, and how many sections it names, for a file that no
+    /// manifest describes.
+    pub(super) fn footer_facts(&self) -> Result<(u32, usize)> {
+        let reader = self.directory.open_read(&self.entry.name)?;
+        let footer = self.read_footer(reader.as_ref(), self.entry.bytes)?;
+        let read = root_as_footer(&footer[..footer.len() - TRAILER_BYTES])
+            .map_err(|error| self.damaged(self.entry.bytes, error.to_string()))?;
+        let blocks = read.recordBatches().map_or(0, |blocks| blocks.len());
+        Ok((crc32c(&footer), blocks))
+    }
+
+    /// Whether the footer says what the arrays of the index, which have checksums, say: for a file
+    /// whose footer no manifest vouches for.
+    pub(super) fn check_footer(&self) -> Result<()> {
+        let opened = self.opened()?;
+        let identities = self.identities()?;
+        let strings = |symbols: &[u32]| key_type(symbols.len().saturating_sub(1));
+        let accounts = strings(&identities.account_symbols);
+        let users = strings(&identities.user_symbols);
+        let events = key_type(identities.event_symbols.len());
+        if opened.schema.fields() != file_schema(events, accounts, users).fields() {
+            return Err(self.damaged(self.entry.bytes, "the footer has another schema"));
+        }
+        let mut messages = self.array_all(ArrayKind::DictionaryChecksums)?;
+        for section in 0..opened.record_blocks.len() {
+            messages.push(self.typed(ArrayKind::BufferChecksums, section as u32)?);
+        }
+        let blocks = opened.dictionary_blocks.iter().chain(&opened.record_blocks);
+        let fits = |(block, message): (&Block, &ScalarBuffer<i64>)| {
+            let metadata = (block.offset(), i64::from(block.metaDataLength()));
+            message.get(..2) == Some(&[metadata.0, metadata.1])
+        };
+        let count = opened.dictionary_blocks.len() + opened.record_blocks.len();
+        if messages.len() != count || !blocks.zip(&messages).all(fits) {
+            let reason = "the footer places its blocks elsewhere than the index";
+            return Err(self.damaged(self.entry.bytes, reason));
+        }
+        Ok(())
+    }
+
+    /// Whether the file has an array of this kind for the whole of it.
+    pub(super) fn has_array(&self, kind: ArrayKind) -> Result<bool> {
+        let mut entries = self.opened()?.entries.iter();
+        Ok(entries.any(|entry| entry.kind == kind as u32 && entry.section == WHOLE_FILE))
     }
 
     /// An array of the index, verified on first touch. Lies in the map.
@@ -214,13 +273,17 @@ impl Segment {
         Ok((seqs, times))
     }
 
+    /// (first seq, received at) of its commit groups, ascending.
+    pub fn received_pairs(&self) -> Result<Vec<(i64, i64)>> {
+        let (seqs, times) = self.received()?;
+        Ok(seqs.iter().copied().zip(times.iter().copied()).collect())
+    }
+
     /// The last seq before the first commit group that was received later than `known_at_us`; at
     /// least one was.
     pub fn seq_known_at(&self, known_at_us: i64) -> Result<i64> {
-        let seqs = self.entry.sections.iter().map(|section| section.seq_min);
-        let seq_min = seqs.min().expect("a segment has sections");
         if known_at_us < self.entry.received_min_us {
-            return Ok(seq_min - 1);
+            return Ok(self.entry.seq_min() - 1);
         }
         let (seqs, times) = self.received()?;
         let later = times.partition_point(|&received_us| received_us <= known_at_us);
@@ -231,7 +294,7 @@ impl Segment {
         Ok(seq_first - 1)
     }
 
-    pub(super) fn identities(&self) -> Result<&Arc<Identities>> {
+    pub fn identities(&self) -> Result<&Arc<Identities>> {
         let opened = self.opened()?;
         get_or_try_init(&opened.identities, || {
             Ok(Arc::new(Identities {
@@ -246,7 +309,7 @@ impl Segment {
         })
     }
 
-    pub(super) fn strings(&self) -> Result<&IdentityStrings> {
+    pub fn strings(&self) -> Result<&IdentityStrings> {
         let identities = self.identities()?;
         get_or_try_init(&identities.strings, || {
             let with_null = |column| {
@@ -292,7 +355,8 @@ impl Segment {
             .map_err(StoreError::arrow(self.path()))?
             .ok_or_else(|| self.damaged(block.offset() as u64, "no record batch"))?;
         let rows = self.entry.sections[section].rows;
-        if batch.num_rows() != rows {
+        // Not yet known where no manifest names the file.
+        if rows != 0 && batch.num_rows() != rows {
             let reason = format!("{} rows, expected {rows}", batch.num_rows());
             return Err(self.damaged(block.offset() as u64, reason));
         }

@@ -1,5 +1,6 @@
 //! The index of a segment file: arrays between the last record batch and the Arrow footer, each
-//! with its own checksum, found through the footer's metadata (docs/formats/segment.md).
+//! with its own checksum, found through the footer's metadata (docs/formats/segment.md). The sidecar
+//! of a cold file is an index that is a file of its own (docs/formats/cold.md).
 //!
 //! ```text
 //! index = directory  arrays, each padded to 64 bytes
@@ -17,8 +18,10 @@ use crate::error::{Result, StoreError};
 
 const MAGIC: &[u8; 8] = b"VTLGIDX1";
 const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 16;
-const ENTRY_BYTES: usize = 32;
+/// Bytes of a directory before its entries.
+pub(crate) const HEADER_BYTES: usize = 16;
+/// Bytes of each entry of a directory.
+pub(crate) const ENTRY_BYTES: usize = 32;
 /// Alignment of every array, in bytes.
 pub(crate) const ALIGNMENT: usize = 64;
 /// The section of arrays that belong to the whole file.
@@ -46,6 +49,8 @@ pub(crate) enum ArrayKind {
     ReceivedTimes = 8,
     /// `u64` triples (offset, bytes, crc32c) of the dictionary blocks: metadata, then buffers.
     DictionaryChecksums = 9,
+    /// JSON: what the file says of itself, so that a manifest can be made from files alone.
+    Facts = 10,
     /// `u32` a run: its member code.
     RunMembers = 16,
     /// `u32` a run and one more: its first row.
@@ -71,6 +76,18 @@ pub(crate) enum ArrayKind {
     ActivityLast = 26,
     /// `u32` a run: its rows that are activity.
     ActivityCounts = 27,
+    /// `u32` a block of the Parquet file beside it; only in the sidecar of a cold file, as all below.
+    BlockChecksums = 32,
+    /// JSON: the event names in byte order.
+    EventNames = 33,
+    /// `i64` triples (count, first, last), by event name.
+    NamedEventCounts = 34,
+    /// JSON: lists of property keys, by event name.
+    NamedPropertyKeys = 35,
+    /// Typed columns of properties that occur often: a Parquet file of its own.
+    Promoted = 36,
+    /// JSON: everything that the manifest says of the cold file but for the sidecar itself.
+    ColdFacts = 37,
 }
 
 /// One array of the index.

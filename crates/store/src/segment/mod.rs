@@ -5,8 +5,9 @@
 //! files never change.
 
 mod codes;
+mod facts;
 mod file;
-mod index;
+pub(crate) mod index;
 mod section;
 mod write;
 
@@ -14,9 +15,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::Segment;
+pub(crate) use codes::FileCodes;
+pub(crate) use facts::{Inspected, Origin, file_checksum, number_in};
+pub(crate) use file::{Segment, get_or_try_init};
 pub(crate) use section::FileSection;
-pub(crate) use write::{id_hash, write_segment};
+pub(crate) use write::{id_hash, joined_property_keys, write_segment};
 
 use crate::error::{Result, StoreError};
 use crate::section::SectionStatistics;
@@ -41,6 +44,12 @@ pub(crate) struct SegmentEntry {
 }
 
 impl SegmentEntry {
+    /// The lowest seq of its rows; a segment has at least one.
+    pub fn seq_min(&self) -> i64 {
+        let seqs = self.sections.iter().map(|section| section.seq_min);
+        seqs.min().expect("a segment has sections")
+    }
+
     /// Rows of all sections.
     pub fn rows(&self) -> usize {
         self.sections.iter().map(|section| section.rows).sum()

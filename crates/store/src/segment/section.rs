@@ -19,7 +19,8 @@ use super::file::{Column, Segment, get_or_try_init};
 use super::index::ArrayKind;
 use crate::error::{Result, StoreError};
 use crate::section::{
-    EventCodes, EventCount, Identities, IdentityStrings, RunActivity, RunIndex, SectionStatistics,
+    EventCodes, EventCount, Identities, IdentityStrings, RunActivity, RunBounds, RunIndex,
+    SectionStatistics,
 };
 
 /// One section of a segment file. Columns are decoded on first touch and kept.
@@ -57,6 +58,11 @@ impl FileSection {
         }
     }
 
+    /// The file it lies in.
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
     fn statistics(&self) -> &SectionStatistics {
         &self.segment.entry().sections[self.section]
     }
@@ -79,21 +85,24 @@ impl FileSection {
     pub fn runs(&self) -> Result<&RunIndex> {
         get_or_try_init(&self.runs, || {
             let section = self.section as u32;
-            let runs = RunIndex {
+            let bounds = RunBounds {
                 members: self.segment.typed(ArrayKind::RunMembers, section)?,
                 starts: self.segment.typed(ArrayKind::RunStarts, section)?,
+            };
+            let runs = RunIndex {
+                bounds: bounds.clone(),
                 first_us: self.segment.typed(ArrayKind::RunFirst, section)?,
                 last_us: self.segment.typed(ArrayKind::RunLast, section)?,
             };
             let members = self.identities()?.member_symbols.len();
-            let count = runs.members.len();
-            let whole = runs.starts.len() == count + 1
+            let count = bounds.len();
+            let whole = bounds.starts.len() == count + 1
                 && runs.first_us.len() == count
                 && runs.last_us.len() == count
-                && runs.starts[0] == 0
-                && runs.starts[count] as usize == self.statistics().rows
-                && runs.starts.windows(2).all(|pair| pair[0] < pair[1])
-                && runs
+                && bounds.starts[0] == 0
+                && bounds.starts[count] as usize == self.statistics().rows
+                && bounds.starts.windows(2).all(|pair| pair[0] < pair[1])
+                && bounds
                     .members
                     .iter()
                     .all(|&member| (member as usize) < members);

@@ -17,6 +17,7 @@ use vitalog_event::schema;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codes::FileCodes;
+use super::facts::{Facts, Origin};
 use super::index::{ALIGNMENT, ArrayKind, IndexBuilder, PLACE_KEY, WHOLE_FILE};
 use super::{SegmentEntry, footer_bytes};
 use crate::error::{Result, StoreError};
@@ -26,7 +27,8 @@ use crate::symbols::Symbols;
 
 /// Writes the rows of `sections`, given by day, as segment `name`. Durable on return.
 ///
-/// `received` are (first seq, received at) of the commit groups, ascending.
+/// `received` are (first seq, received at) of the commit groups, ascending; `origin` says which
+/// files' rows these are.
 ///
 /// # Errors
 /// A full or failing disk; the temporary file is left for the next open to collect.
@@ -36,6 +38,7 @@ pub(crate) fn write_segment(
     symbols: &Symbols,
     sections: &BTreeMap<i32, Vec<Arc<Section>>>,
     received: &[(i64, i64)],
+    origin: Origin,
 ) -> Result<SegmentEntry> {
     let all: Vec<&Section> = sections.values().flatten().map(AsRef::as_ref).collect();
     let codes = FileCodes::new(symbols, &all)?;
@@ -52,6 +55,8 @@ pub(crate) fn write_segment(
         statistics.push(writer.write_day(&day)?);
     }
     writer.write_file_arrays(received);
+    let sections = statistics.clone();
+    writer.write_facts(&Facts { origin, sections });
     let (bytes, crc32c, footer_crc32c) = writer.finish()?;
     directory.rename(&temporary, name)?;
     Ok(SegmentEntry {
@@ -66,8 +71,9 @@ pub(crate) fn write_segment(
 }
 
 /// The schema of a segment file: identity as dictionaries of the file's own strings.
-/// `received_at` is no column: it is found by `seq`.
-fn file_schema(codes: &FileCodes) -> SchemaRef {
+/// `received_at` is no column: it is found by `seq`. The keys are as wide as the number of strings
+/// of each domain asks.
+pub(super) fn file_schema(events: DataType, accounts: DataType, users: DataType) -> SchemaRef {
     let dictionary = |name: &str, key: DataType, nullable| {
         Field::new_dictionary(name, key, DataType::Utf8, nullable)
     };
@@ -75,9 +81,9 @@ fn file_schema(codes: &FileCodes) -> SchemaRef {
         Field::new(schema::EVENT_ID, DataType::Utf8, false),
         Field::new(schema::EVENT_TIME, schema::timestamp_type(), false),
         Field::new(schema::SEQ, DataType::Int64, false),
-        dictionary(schema::EVENT, codes.events.key_type(), false),
-        dictionary(schema::ACCOUNT_ID, codes.accounts.key_type(), true),
-        dictionary(schema::USER_ID, codes.users.key_type(), true),
+        dictionary(schema::EVENT, events, false),
+        dictionary(schema::ACCOUNT_ID, accounts, true),
+        dictionary(schema::USER_ID, users, true),
         Field::new(schema::VALUE, DataType::Float64, true),
         Field::new(schema::PROPERTIES, DataType::Utf8, true),
     ]))
@@ -118,7 +124,8 @@ impl<'a> SegmentWriter<'a> {
         symbols: &'a Symbols,
         codes: &'a FileCodes,
     ) -> std::result::Result<Self, ArrowError> {
-        let schema = file_schema(codes);
+        let (accounts, users) = (codes.accounts.key_type(), codes.users.key_type());
+        let schema = file_schema(codes.events.key_type(), accounts, users);
         let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
         let ipc = FileWriter::try_new_with_options(Spool::default(), &schema, options)?;
         let index = IndexBuilder::default();
@@ -226,8 +233,8 @@ impl<'a> SegmentWriter<'a> {
             .collect();
         let runs = RunIndex::build(members, order.starts, columns.times.values());
         let index = &mut self.index;
-        index.push_u32(ArrayKind::RunMembers, section, &runs.members);
-        index.push_u32(ArrayKind::RunStarts, section, &runs.starts);
+        index.push_u32(ArrayKind::RunMembers, section, &runs.bounds.members);
+        index.push_u32(ArrayKind::RunStarts, section, &runs.bounds.starts);
         index.push_i64(ArrayKind::RunFirst, section, runs.first_us());
         index.push_i64(ArrayKind::RunLast, section, runs.last_us());
         if sources.iter().any(|day| day.statistics().has_trait_events) {
@@ -273,6 +280,11 @@ impl<'a> SegmentWriter<'a> {
             .push_i64(ArrayKind::ReceivedSeqs, WHOLE_FILE, &seqs);
         self.index
             .push_i64(ArrayKind::ReceivedTimes, WHOLE_FILE, &times);
+    }
+
+    fn write_facts(&mut self, facts: &Facts) {
+        let bytes = serde_json::to_vec(facts).expect("numbers");
+        self.index.push_bytes(ArrayKind::Facts, WHOLE_FILE, bytes);
     }
 
     /// Puts the spooled bytes on disk.
@@ -390,7 +402,7 @@ fn joined_counts(sources: &[&Section]) -> Result<Vec<EventCount>> {
     Ok(joined.into_values().collect())
 }
 
-fn joined_property_keys(sources: &[&Section]) -> Result<BTreeMap<u32, Vec<String>>> {
+pub(crate) fn joined_property_keys(sources: &[&Section]) -> Result<BTreeMap<u32, Vec<String>>> {
     let mut joined: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for section in sources {
         for (event, keys) in section.property_keys()? {

@@ -2,13 +2,14 @@
 //! in memory for those not yet flushed.
 //!
 //! Invariant: piece `i` covers the codes `[first, first + count)`, pieces and then the tail cover
-//! all codes from 1 without a gap.
+//! all codes from 1 without a gap. Ids are never empty: a code with an empty string is an erased
+//! one, which is not in the table.
 
 use arrow_buffer::{Buffer, ScalarBuffer};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Member, NULL_SYMBOL};
+use super::{Domain, Member, NULL_SYMBOL};
 use crate::error::{Result, StoreError};
 
 /// The next code of each domain at one moment: a bound on what has been logged or flushed.
@@ -18,6 +19,17 @@ pub(crate) struct Marks {
     pub users: u32,
     pub events: u32,
     pub members: u32,
+}
+
+impl Marks {
+    /// The next code of a domain of strings.
+    pub fn of(&self, domain: Domain) -> u32 {
+        match domain {
+            Domain::Account => self.accounts,
+            Domain::User => self.users,
+            Domain::Event => self.events,
+        }
+    }
 }
 
 impl Default for Marks {
@@ -45,9 +57,25 @@ impl StringPiece {
         self.offsets.len() as u32 - 1
     }
 
-    fn get(&self, symbol: u32) -> &[u8] {
+    pub fn get(&self, symbol: u32) -> &[u8] {
         let at = (symbol - self.first) as usize;
         &self.bytes[self.offsets[at] as usize..self.offsets[at + 1] as usize]
+    }
+
+    /// Its strings in the order of their codes.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let bytes = |pair: &[u32]| &self.bytes[pair[0] as usize..pair[1] as usize];
+        // Validated when the piece was read.
+        let text = |bytes| str::from_utf8(bytes).expect("symbols are UTF-8");
+        self.offsets.windows(2).map(move |pair| text(bytes(pair)))
+    }
+
+    /// How many of its strings were erased.
+    fn erased(&self) -> u32 {
+        self.offsets
+            .windows(2)
+            .filter(|pair| pair[0] == pair[1])
+            .count() as u32
     }
 }
 
@@ -59,6 +87,10 @@ pub(crate) struct StringDomain {
     tail_first: u32,
     tail_offsets: Vec<u32>,
     tail_bytes: Vec<u8>,
+    /// Codes whose strings were erased.
+    erased: u32,
+    /// Codes that are being erased: rows in files still have their strings.
+    forgotten: Vec<u32>,
 }
 
 impl Default for StringDomain {
@@ -69,11 +101,21 @@ impl Default for StringDomain {
             tail_first: 1,
             tail_offsets: vec![0],
             tail_bytes: Vec::new(),
+            erased: 0,
+            forgotten: Vec::new(),
         }
     }
 }
 
 impl StringDomain {
+    /// An empty domain whose next code is `first`, for writing a file that begins there.
+    pub fn starting_at(first: u32) -> Self {
+        Self {
+            tail_first: first,
+            ..Self::default()
+        }
+    }
+
     /// The next code to be given.
     pub fn next(&self) -> u32 {
         self.tail_first + self.tail_offsets.len() as u32 - 1
@@ -94,7 +136,7 @@ impl StringDomain {
         self.push(text)
     }
 
-    /// Gives the next code to a string that has none.
+    /// Gives the next code to a string that has none; an empty one was erased.
     pub fn push(&mut self, text: &str) -> u32 {
         let symbol = self.next();
         self.tail_bytes.extend_from_slice(text.as_bytes());
@@ -103,13 +145,84 @@ impl StringDomain {
         symbol
     }
 
+    /// Codes whose strings were erased.
+    pub fn erased(&self) -> u32 {
+        self.erased
+    }
+
+    /// The code of a string that stands in a cold file: the forgotten one while its rows are being
+    /// removed, because rows that came later are in no cold file yet.
+    pub fn lookup_in_cold(&self, text: &str) -> Option<u32> {
+        let is_it = |&&symbol: &&u32| self.bytes(symbol) == text.as_bytes();
+        let forgotten = self.forgotten.iter().find(is_it).copied();
+        forgotten.or_else(|| self.lookup(text))
+    }
+
+    /// Takes `symbol` out of the table: its string is given a new code from now on. The string
+    /// stays for those who hold the code.
+    pub fn forget(&mut self, symbol: u32) {
+        if symbol == NULL_SYMBOL || symbol >= self.next() {
+            return;
+        }
+        if !self.forgotten.contains(&symbol) {
+            self.forgotten.push(symbol);
+        }
+        let hash = xxh3_64(self.bytes(symbol));
+        if let Ok(found) = self.table.find_entry(hash, |&other| other == symbol) {
+            found.remove();
+        }
+    }
+
+    /// Finds a forgotten symbol by its string again.
+    pub fn remember(&mut self, symbol: u32) {
+        self.forget(symbol);
+        self.forgotten.retain(|&other| other != symbol);
+        if symbol < self.next() && !self.bytes(symbol).is_empty() {
+            self.insert(symbol);
+        }
+    }
+
+    /// Erases the string of a forgotten symbol that lies in memory only; true where it does.
+    pub fn blank(&mut self, symbol: u32) -> bool {
+        if symbol < self.tail_first || symbol >= self.next() {
+            return false;
+        }
+        let at = (symbol - self.tail_first) as usize;
+        let (start, end) = (self.tail_offsets[at], self.tail_offsets[at + 1]);
+        self.tail_bytes.drain(start as usize..end as usize);
+        for offset in &mut self.tail_offsets[at + 1..] {
+            *offset -= end - start;
+        }
+        self.erased += u32::from(end > start);
+        true
+    }
+
+    /// Takes the place of the piece with the same codes, of which some strings were erased and
+    /// forgotten.
+    pub fn replace(&mut self, piece: StringPiece) {
+        let place = self
+            .pieces
+            .iter_mut()
+            .find(|known| known.first == piece.first);
+        if let Some(known) = place.filter(|known| known.count() == piece.count()) {
+            self.erased += piece.erased() - known.erased();
+            *known = piece;
+        }
+    }
+
+    /// Puts a code into the table, where its string was not erased.
     fn insert(&mut self, symbol: u32) {
+        if self.bytes(symbol).is_empty() {
+            self.erased += 1;
+            return;
+        }
         let Self {
             table,
             pieces,
             tail_first,
             tail_offsets,
             tail_bytes,
+            ..
         } = self;
         let bytes = |symbol: u32| bytes_of(pieces, *tail_first, tail_offsets, tail_bytes, symbol);
         let hash = xxh3_64(bytes(symbol));
@@ -244,6 +357,14 @@ impl Default for MemberDomain {
 }
 
 impl MemberDomain {
+    /// An empty domain whose next code is `first`, for writing a file that begins there.
+    pub fn starting_at(first: u32) -> Self {
+        Self {
+            tail_first: first,
+            ..Self::default()
+        }
+    }
+
     /// The next code to be given.
     pub fn next(&self) -> u32 {
         self.tail_first + self.tail.len() as u32
@@ -254,14 +375,23 @@ impl MemberDomain {
         member_of(&self.pieces, self.tail_first, &self.tail, symbol)
     }
 
+    /// The code of a pair, where it has one.
+    pub fn lookup(&self, member: Member) -> Option<u32> {
+        self.table
+            .find(hash_of(member), |&symbol| self.get(symbol) == member)
+            .copied()
+    }
+
     /// The code of a pair, given now where it has none.
     pub fn intern(&mut self, member: Member) -> u32 {
-        let found = self
-            .table
-            .find(hash_of(member), |&symbol| self.get(symbol) == member);
-        if let Some(&symbol) = found {
+        if let Some(symbol) = self.lookup(member) {
             return symbol;
         }
+        self.push(member)
+    }
+
+    /// Gives the next code to a pair that has none.
+    pub fn push(&mut self, member: Member) -> u32 {
         let symbol = self.next();
         self.tail.push(member);
         self.insert(symbol);
@@ -295,6 +425,17 @@ impl MemberDomain {
             self.insert(symbol);
         }
         Ok(())
+    }
+
+    /// Takes the place of the piece with the same codes.
+    pub fn replace(&mut self, piece: MemberPiece) {
+        let place = self
+            .pieces
+            .iter_mut()
+            .find(|known| known.first == piece.first);
+        if let Some(known) = place.filter(|known| known.count() == piece.count()) {
+            *known = piece;
+        }
     }
 
     /// Takes the place of every member from the first of `piece` to its end, once its file is
@@ -387,6 +528,41 @@ mod tests {
             assert_eq!(domain.lookup(&format!("{i}")), Some(i + 1));
         }
         assert_eq!(domain.intern("new"), 11);
+    }
+
+    #[test]
+    fn an_erased_string_is_not_found_and_its_code_is_not_given_again() {
+        let mut domain = StringDomain::default();
+        for name in ["ann", "bob", "eve"] {
+            domain.intern(name);
+        }
+        domain.forget(2);
+        assert_eq!((domain.lookup("bob"), domain.text(2)), (None, "bob"));
+        domain.remember(2);
+        assert_eq!(domain.lookup("bob"), Some(2));
+        domain.forget(2);
+        assert_eq!(domain.intern("bob"), 4, "a new code");
+        assert!(domain.blank(2));
+        let texts: Vec<&str> = (1..5).map(|symbol| domain.text(symbol)).collect();
+        assert_eq!(texts, ["ann", "", "eve", "bob"]);
+        assert_eq!((domain.lookup("eve"), domain.lookup("")), (Some(3), None));
+        assert_eq!(domain.erased(), 1);
+        // The same from a file, and once more from one of which another string was erased.
+        let piece = |ends: [u32; 5], bytes: &[u8]| StringPiece {
+            first: 1,
+            offsets: ends.to_vec().into(),
+            bytes: Buffer::from(bytes),
+        };
+        let mut loaded = StringDomain::default();
+        loaded
+            .load(piece([0, 3, 3, 6, 9], b"annevebob"))
+            .expect("follows");
+        assert_eq!((loaded.lookup("bob"), loaded.erased()), (Some(4), 1));
+        loaded.forget(4);
+        assert!(!loaded.blank(4), "its string lies in a file");
+        loaded.replace(piece([0, 3, 3, 6, 6], b"anneve"));
+        assert_eq!((loaded.text(4), loaded.erased()), ("", 2));
+        assert_eq!((loaded.lookup("eve"), loaded.intern("bob")), (Some(3), 5));
     }
 
     #[test]

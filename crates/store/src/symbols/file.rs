@@ -10,6 +10,7 @@
 //! ```
 //! All integers are little-endian.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow_buffer::{Buffer, ScalarBuffer};
@@ -32,15 +33,49 @@ pub(crate) struct SymbolPiece {
     pub members: MemberPiece,
 }
 
+impl SymbolPiece {
+    /// The first code of each domain.
+    pub fn from(&self) -> Marks {
+        Marks {
+            accounts: self.accounts.first,
+            users: self.users.first,
+            events: self.events.first,
+            members: self.members.first,
+        }
+    }
+
+    /// The code behind the last of each domain.
+    pub fn to(&self) -> Marks {
+        Marks {
+            accounts: self.accounts.first + self.accounts.count(),
+            users: self.users.first + self.users.count(),
+            events: self.events.first + self.events.count(),
+            members: self.members.first + self.members.count(),
+        }
+    }
+}
+
 /// The blocks of all symbols in `[from, to)`.
 pub(crate) fn encode_delta(tables: &Tables, from: Marks, to: Marks) -> Vec<u8> {
+    encode_blocks(tables, from, to, None)
+}
+
+/// The blocks of all symbols in `[from, to)`; the string of `erased` is left empty.
+fn encode_blocks(
+    tables: &Tables,
+    from: Marks,
+    to: Marks,
+    erased: Option<(Domain, u32)>,
+) -> Vec<u8> {
     let mut out = Vec::new();
     for (domain, first, end) in [
         (Domain::Account, from.accounts, to.accounts),
         (Domain::User, from.users, to.users),
         (Domain::Event, from.events, to.events),
     ] {
-        encode_strings(tables, domain, first, end, &mut out);
+        let erased = erased.filter(|erased| erased.0 == domain);
+        let erased = erased.map(|(_, symbol)| symbol);
+        encode_strings(tables, domain, first..end, erased, &mut out);
     }
     put_header(&mut out, from.members, to.members - from.members, 0);
     for symbol in from.members..to.members {
@@ -54,14 +89,27 @@ pub(crate) fn encode_delta(tables: &Tables, from: Marks, to: Marks) -> Vec<u8> {
 
 /// A whole symbol file with all symbols in `[from, to)`.
 pub(crate) fn encode_file(tables: &Tables, from: Marks, to: Marks) -> Vec<u8> {
-    let blocks = encode_delta(tables, from, to);
+    file_of(&encode_delta(tables, from, to))
+}
+
+/// A whole symbol file with all symbols in `[from, to)`, without the string of `erased`.
+pub(crate) fn encode_file_without(
+    tables: &Tables,
+    from: Marks,
+    to: Marks,
+    erased: (Domain, u32),
+) -> Vec<u8> {
+    file_of(&encode_blocks(tables, from, to, Some(erased)))
+}
+
+fn file_of(blocks: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES + blocks.len());
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&crc32c(&blocks).to_le_bytes());
+    out.extend_from_slice(&crc32c(blocks).to_le_bytes());
     out.extend_from_slice(&(blocks.len() as u64).to_le_bytes());
     out.resize(HEADER_BYTES, 0);
-    out.extend_from_slice(&blocks);
+    out.extend_from_slice(blocks);
     out
 }
 
@@ -103,18 +151,33 @@ pub(crate) fn decode_delta(bytes: &[u8], path: &Path, offset: u64) -> Result<Sym
     decode(&Buffer::from(bytes), path, offset as usize)
 }
 
-fn encode_strings(tables: &Tables, domain: Domain, first: u32, end: u32, out: &mut Vec<u8>) {
+fn encode_strings(
+    tables: &Tables,
+    domain: Domain,
+    symbols: Range<u32>,
+    erased: Option<u32>,
+    out: &mut Vec<u8>,
+) {
     let strings = tables.strings(domain);
-    let bytes: usize = (first..end).map(|symbol| strings.bytes(symbol).len()).sum();
-    put_header(out, first, end - first, bytes as u64);
+    let text = |symbol: u32| match erased {
+        Some(erased) if erased == symbol => &[],
+        _ => strings.bytes(symbol),
+    };
+    let bytes: usize = symbols.clone().map(|symbol| text(symbol).len()).sum();
+    put_header(
+        out,
+        symbols.start,
+        symbols.end - symbols.start,
+        bytes as u64,
+    );
     let mut offset = 0u32;
     out.extend_from_slice(&offset.to_le_bytes());
-    for symbol in first..end {
-        offset += strings.bytes(symbol).len() as u32;
+    for symbol in symbols.clone() {
+        offset += text(symbol).len() as u32;
         out.extend_from_slice(&offset.to_le_bytes());
     }
-    for symbol in first..end {
-        out.extend_from_slice(strings.bytes(symbol));
+    for symbol in symbols {
+        out.extend_from_slice(text(symbol));
     }
     pad(out, 8);
 }

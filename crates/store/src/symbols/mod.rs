@@ -15,9 +15,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use arrow_array::StringArray;
 use arrow_array::builder::StringBuilder;
 
-pub(crate) use domain::Marks;
+pub(crate) use domain::{Marks, StringPiece};
 use domain::{MemberDomain, StringDomain};
-pub(crate) use file::{SymbolPiece, decode_delta, encode_delta, encode_file, read_file};
+pub(crate) use file::{
+    SymbolPiece, decode_delta, encode_delta, encode_file, encode_file_without, read_file,
+};
 
 use crate::error::Result;
 
@@ -34,7 +36,7 @@ pub struct Member {
 }
 
 /// The three domains of strings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
     /// `account_id`.
     Account,
@@ -76,6 +78,16 @@ impl Tables {
         }
     }
 
+    /// Empty tables whose next codes are `from`, for writing a file that begins there.
+    pub fn starting_at(from: Marks) -> Self {
+        Self {
+            accounts: StringDomain::starting_at(from.accounts),
+            users: StringDomain::starting_at(from.users),
+            events: StringDomain::starting_at(from.events),
+            members: MemberDomain::starting_at(from.members),
+        }
+    }
+
     /// How many symbols each domain has, the reserved 0 counted: the next code to be given.
     pub fn marks(&self) -> Marks {
         Marks {
@@ -103,15 +115,19 @@ impl Symbols {
         self.read().strings(domain).lookup(text)
     }
 
-    /// The string of a code; `None` for [`NULL_SYMBOL`] and for codes never given.
+    /// The string of a code; `None` for [`NULL_SYMBOL`], for codes never given and for those
+    /// whose string was erased.
     #[must_use]
     pub fn resolve(&self, domain: Domain, symbol: u32) -> Option<String> {
         let tables = self.read();
         let strings = tables.strings(domain);
-        (symbol != NULL_SYMBOL && symbol < strings.next()).then(|| strings.text(symbol).to_owned())
+        let is_known = symbol != NULL_SYMBOL && symbol < strings.next();
+        let text = is_known.then(|| strings.text(symbol).to_owned());
+        text.filter(|text| !text.is_empty())
     }
 
-    /// The strings of many codes, [`NULL_SYMBOL`] as null; for result rows only.
+    /// The strings of many codes, [`NULL_SYMBOL`] as null; for result rows only. An erased string
+    /// is empty: a snapshot taken before the erasure may still have rows of it.
     ///
     /// # Panics
     /// On a code that was never given: codes come from this store's rows.
@@ -152,6 +168,11 @@ impl Symbols {
             .collect()
     }
 
+    /// How many codes of a domain had their strings erased.
+    pub(crate) fn erased(&self, domain: Domain) -> usize {
+        self.read().strings(domain).erased() as usize
+    }
+
     /// Takes over the symbols of the manifest's files, in order.
     pub(crate) fn load(&self, pieces: Vec<SymbolPiece>) -> Result<()> {
         let mut tables = self.write();
@@ -171,6 +192,15 @@ impl Symbols {
         tables.users.replay(&piece.users)?;
         tables.events.replay(&piece.events)?;
         tables.members.replay(&piece.members)
+    }
+
+    /// Takes the strings of a file that was written again without an erased one.
+    pub(crate) fn replace(&self, piece: SymbolPiece) {
+        let mut tables = self.write();
+        tables.accounts.replace(piece.accounts);
+        tables.users.replace(piece.users);
+        tables.events.replace(piece.events);
+        tables.members.replace(piece.members);
     }
 
     /// Moves flushed symbols from memory to the map of their new file.

@@ -10,8 +10,9 @@ use vitalog_disk::{Directory, DiskErrorKind, WriteFile, crc32c};
 
 use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, Frame, header_crc32c};
 use super::{FOLDER, FrameKind, file_name};
-use crate::config::Durability;
+use crate::config::{Durability, StoreConfig};
 use crate::error::{Result, StoreError};
+use crate::room::{Room, Writability};
 
 /// One frame to be written: header fields and payload.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(crate) struct WalWriter {
     next_group: u64,
     chain: u32,
     poisoned: Option<String>,
+    room: Room,
     counters: Arc<WalCounters>,
 }
 
@@ -60,21 +62,21 @@ impl WalWriter {
     /// A writer that will begin file `next_number` with group `next_group`.
     pub fn new(
         directory: Arc<dyn Directory>,
-        durability: Durability,
-        file_bytes: u64,
+        config: &StoreConfig,
         next_number: u64,
         next_group: u64,
         chain: u32,
     ) -> Self {
         Self {
             directory,
-            durability,
-            file_bytes,
+            durability: config.durability,
+            file_bytes: config.wal_file_bytes,
             open: None,
             next_number,
             next_group,
             chain,
             poisoned: None,
+            room: Room::new(config.reserved_bytes),
             counters: Arc::default(),
         }
     }
@@ -82,6 +84,11 @@ impl WalWriter {
     /// What was committed so far.
     pub fn counters(&self) -> &Arc<WalCounters> {
         &self.counters
+    }
+
+    /// Whether it can be written, for anyone.
+    pub fn writability(&self) -> &Arc<Writability> {
+        self.room.writability()
     }
 
     /// Why nothing can be written any more, if so.
@@ -151,6 +158,7 @@ impl WalWriter {
 
     fn poison(&mut self, error: &vitalog_disk::DiskError) -> StoreError {
         self.poisoned = Some(error.to_string());
+        self.room.writability().poison(&error.to_string());
         StoreError::Poisoned(error.to_string())
     }
 
@@ -167,16 +175,18 @@ impl WalWriter {
     /// Makes sure that the open file has room for `bytes` and a seal; begins a new file if not.
     fn take_room(&mut self, bytes: u64) -> Result<()> {
         let needed = bytes + FRAME_HEADER_BYTES as u64;
+        let directory = self.directory.as_ref();
         if self
             .open
             .as_ref()
             .is_some_and(|open| open.written + needed <= open.capacity)
         {
-            return Ok(());
+            return self.room.take(directory, bytes);
         }
+        let capacity = self.file_bytes.max(needed + FILE_HEADER_BYTES as u64);
+        self.room.take(directory, capacity)?;
         self.seal()?;
         let number = self.next_number;
-        let capacity = self.file_bytes.max(needed + FILE_HEADER_BYTES as u64);
         match self.begin_file(number, capacity) {
             Ok(file) => {
                 let written = FILE_HEADER_BYTES as u64;

@@ -14,7 +14,9 @@ mod read;
 pub(crate) use file::{FrameDraft, WalCounters, WalWriter};
 pub(crate) use frame::{Frame, FrameKind, header_crc32c};
 pub(crate) use payload::{GroupColumns, decode_events, encode_events};
-pub(crate) use read::{FileEnd, WalFile, read_wal_file, unborn_bytes};
+pub(crate) use read::{
+    FileEnd, WalFile, read_wal_file, read_wal_prefix, stray_events, unborn_bytes,
+};
 
 /// The folder of the log.
 pub(crate) const FOLDER: &str = "wal";

@@ -67,6 +67,76 @@ pub(crate) fn read_wal_file(
     number: u64,
     chain: Option<u32>,
 ) -> Result<WalFile> {
+    scan_file(directory, number, chain)?.run()
+}
+
+/// Reads log file `number` up to the first damage, which is an end like a torn write, whatever
+/// follows it: for repair.
+///
+/// # Errors
+/// Damage of the file's header, from which nothing of the file can be read; a newer version.
+pub(crate) fn read_wal_prefix(
+    directory: &dyn Directory,
+    number: u64,
+    chain: Option<u32>,
+) -> Result<WalFile> {
+    let mut scan = scan_file(directory, number, chain)?;
+    scan.is_lenient = true;
+    scan.run()
+}
+
+/// Every whole frame of events in the bytes of a log file from `offset` on, whatever lies between
+/// them: for saying what was in damaged bytes.
+pub(crate) fn stray_events(bytes: &[u8], offset: usize) -> Vec<(Frame, std::ops::Range<usize>)> {
+    let mut frames = Vec::new();
+    let mut at = offset.next_multiple_of(8);
+    while at < bytes.len() {
+        if bytes[at..].starts_with(b"VFRM")
+            && let Ok((frame, _, payload)) = frame_at(bytes, at)
+            && frame.kind == FrameKind::Events
+        {
+            at += frame.bytes() as usize;
+            frames.push((frame, payload));
+        } else {
+            at += 8;
+        }
+    }
+    frames
+}
+
+impl WalFile {
+    /// Cuts the file before the commit group that has `offset` in a payload: what does not follow
+    /// what came before it, though its checksums are right.
+    pub fn cut_before(&mut self, offset: u64, reason: &str) {
+        let behind =
+            |(_, payload): &(Frame, std::ops::Range<usize>)| payload.start as u64 <= offset;
+        let Some(frame) = self.frames.iter().rposition(behind) else {
+            return;
+        };
+        let group = self.frames[frame].0.group;
+        let first = self.frames.iter().position(|(one, _)| one.group == group);
+        let first = first.unwrap_or(frame);
+        let (one, payload) = &self.frames[first];
+        self.end_offset = (payload.start - FRAME_HEADER_BYTES) as u64;
+        self.chain = one.previous_crc32c;
+        self.next_group = one.group;
+        self.end = FileEnd::Torn {
+            offset: self.end_offset,
+            end: used_bytes(&self.bytes) as u64,
+            reason: reason.to_owned(),
+        };
+        self.frames.truncate(first);
+    }
+}
+
+/// Behind the last byte that is not zero: what lies there is preallocated and unused.
+fn used_bytes(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rposition(|&byte| byte != 0);
+    last.map_or(0, |last| last + 1)
+}
+
+/// Reads the header of a log file, and makes ready to read its frames.
+fn scan_file(directory: &dyn Directory, number: u64, chain: Option<u32>) -> Result<Scan> {
     let name = file_name(number);
     let path = directory.path().join(&name);
     let bytes = directory.read(&name)?;
@@ -85,21 +155,16 @@ pub(crate) fn read_wal_file(
             "does not follow the log file before it",
         ));
     }
-    // Behind the last byte that is not zero: what lies there is preallocated and unused.
-    let used = bytes
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(0, |last| last + 1);
-    Scan {
+    Ok(Scan {
         path,
+        used: used_bytes(&bytes),
         bytes,
-        used,
         at: FILE_HEADER_BYTES,
         chain: header.chain,
         next_group: header.group,
         is_buffered: header.is_buffered,
-    }
-    .run()
+        is_lenient: false,
+    })
 }
 
 fn newer_version(path: &Path, found: u32) -> StoreError {
@@ -119,6 +184,8 @@ struct Scan {
     /// Behind the last whole group.
     next_group: u64,
     is_buffered: bool,
+    /// Whether damage is an end, whatever follows it.
+    is_lenient: bool,
 }
 
 impl Scan {
@@ -144,13 +211,18 @@ impl Scan {
             }
         }
         let end = match torn {
+            None if sealed && !self.rest_is_zero() && self.is_lenient => {
+                self.before_seal(&mut frames)
+            }
             None if sealed && !self.rest_is_zero() => {
                 return Err(self.damaged("bytes behind the seal"));
             }
             None if sealed => FileEnd::Sealed,
             None => FileEnd::Open,
             Some(reason) => {
-                self.refuse_if_later_group(&reason)?;
+                if !self.is_lenient {
+                    self.refuse_if_later_group(&reason)?;
+                }
                 FileEnd::Torn {
                     offset: self.at as u64,
                     end: self.used as u64,
@@ -167,6 +239,19 @@ impl Scan {
             frames,
             bytes: self.bytes,
         })
+    }
+
+    /// Goes back before a seal that is not the end, so that it is written again.
+    fn before_seal(&mut self, frames: &mut Vec<(Frame, std::ops::Range<usize>)>) -> FileEnd {
+        let (seal, payload) = frames.pop().expect("the seal was read");
+        self.at = payload.start - FRAME_HEADER_BYTES;
+        self.chain = seal.previous_crc32c;
+        self.next_group = seal.group;
+        FileEnd::Torn {
+            offset: self.at as u64,
+            end: self.used as u64,
+            reason: "bytes behind the seal".to_owned(),
+        }
     }
 
     /// A group is written at once, so its symbols may be whole where its events were torn off:
@@ -206,25 +291,7 @@ impl Scan {
         &self,
         at: usize,
     ) -> std::result::Result<(Frame, u32, std::ops::Range<usize>), HeaderError> {
-        let header = self
-            .bytes
-            .get(at..)
-            .and_then(<[u8]>::first_chunk::<FRAME_HEADER_BYTES>);
-        let (frame, crc) = Frame::decode(header.ok_or("the file ends inside a frame header")?)?;
-        let start = at + FRAME_HEADER_BYTES;
-        let range = start..start + frame.payload_bytes as usize;
-        let payload = self
-            .bytes
-            .get(range.clone())
-            .ok_or("the file ends inside a payload")?;
-        let padded = self.bytes.get(range.end..at + frame.bytes() as usize);
-        let found = crc32c(payload);
-        if found != frame.payload_crc32c || padded.is_none_or(|pad| pad.iter().any(|&b| b != 0)) {
-            let expected = frame.payload_crc32c;
-            let reason = format!("payload has CRC32C {found:#010x}, expected {expected:#010x}");
-            return Err(reason.into());
-        }
-        Ok((frame, crc, range))
+        frame_at(&self.bytes, at)
     }
 
     /// A later group is written only after this one was synced: if one follows, the bytes here
@@ -254,4 +321,28 @@ impl Scan {
     fn rest_is_zero(&self) -> bool {
         self.used <= self.at
     }
+}
+
+/// The frame at byte `at`, its header's checksum, and the place of its payload; both checked.
+fn frame_at(
+    bytes: &[u8],
+    at: usize,
+) -> std::result::Result<(Frame, u32, std::ops::Range<usize>), HeaderError> {
+    let header = bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk::<FRAME_HEADER_BYTES>);
+    let (frame, crc) = Frame::decode(header.ok_or("the file ends inside a frame header")?)?;
+    let start = at + FRAME_HEADER_BYTES;
+    let range = start..start + frame.payload_bytes as usize;
+    let payload = bytes
+        .get(range.clone())
+        .ok_or("the file ends inside a payload")?;
+    let padded = bytes.get(range.end..at + frame.bytes() as usize);
+    let found = crc32c(payload);
+    if found != frame.payload_crc32c || padded.is_none_or(|pad| pad.iter().any(|&b| b != 0)) {
+        let expected = frame.payload_crc32c;
+        let reason = format!("payload has CRC32C {found:#010x}, expected {expected:#010x}");
+        return Err(reason.into());
+    }
+    Ok((frame, crc, range))
 }

@@ -95,6 +95,7 @@ pub fn small() -> StoreConfig {
     StoreConfig {
         wal_file_bytes: 64 << 10,
         memtable_events_max: 500,
+        reserved_bytes: 0,
         ..StoreConfig::default()
     }
 }
@@ -115,6 +116,7 @@ pub fn filtered(
 ) -> vitalog_store::Result<BTreeMap<i64, Event>> {
     let mut rows = BTreeMap::new();
     for section in snapshot.sections(filter) {
+        let section = section.open();
         for ranges in section.select(filter)?.batches(97) {
             let batch = section.batch(&ranges, &[0, 1, 2, 3, 4, 5, 6, 7, 8])?;
             for row in 0..batch.num_rows() {

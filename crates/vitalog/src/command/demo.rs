@@ -9,7 +9,6 @@ mod in_spite;
 mod last_act;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ use super::import::{Target, Uploader};
 use super::keeper::{Keeper, Refusal};
 use super::local::{Missing, open_directory, open_store};
 use super::progress::{bar, count};
-use super::serve::serve;
+use super::serve::{ListenArgs, refuse_strangers, serve};
 use super::source::Source;
 use crate::config::Config;
 use crate::simulate::{DEMO_DAYS, Demo, DemoConfig};
@@ -44,9 +43,8 @@ pub(super) struct DemoArgs {
     /// Leave after printing.
     #[arg(long)]
     once: bool,
-    /// Address of the gRPC listener; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR")]
-    grpc: Option<SocketAddr>,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// Equal seeds give equal accounts.
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -65,6 +63,11 @@ pub(super) fn run(
     config: &Config,
 ) -> anyhow::Result<ExitCode> {
     let data = data.map_or_else(|| PathBuf::from(DATA_DEFAULT), Path::to_owned);
+    // Before the work, so that it is not done in vain.
+    let server = config.server(args.listen.into())?;
+    if server.access.is_open() {
+        refuse_strangers(&server)?;
+    }
     if data.join(LOCK_NAME).exists() {
         eprintln!("opening the demonstration in {}", data.display());
     } else {
@@ -85,7 +88,7 @@ pub(super) fn run(
         return Ok(ExitCode::SUCCESS);
     }
     println!();
-    serve(store, config, args.grpc)
+    serve(store, config, server)
 }
 
 /// Makes the demonstration beside its place, and moves it there once it is whole.

@@ -1,6 +1,9 @@
 //! `import`: files into a store or a server, with a summary and the rejected rows.
 //!
-//! Reading and checking run on a thread of their own, ahead of the writer by a few batches.
+//! Reading and checking run on a thread of their own, ahead of the writer by a few batches. What an
+//! import into a directory added can be taken back; see `batch`.
+
+mod batch;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +21,7 @@ use serde_json::json;
 use vitalog_event::{EventBatch, TimeUnit};
 use vitalog_store::{AppendReceipt, Clock, Result as StoreResult, Store, SystemClock};
 
+use self::batch::Recorder;
 use super::local::{Missing, open_store};
 use super::progress::{bar, count};
 use super::remote::RemoteEvents;
@@ -41,7 +45,7 @@ const WITHOUT_ACCOUNT_WARN: f64 = 0.05;
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// Parquet, CSV or JSON Lines, plain, gzip or zstd; `-` for stdin.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present_any = ["undo", "list"], value_name = "FILE")]
     files: Vec<SourcePath>,
     /// A column of the file and the field it fills, such as company=account_id; may be repeated.
     #[arg(long, value_name = "COLUMN=FIELD")]
@@ -61,6 +65,16 @@ pub(super) struct ImportArgs {
     /// Append to a server, such as grpc://127.0.0.1:50051, instead of the directory.
     #[arg(long)]
     url: Option<String>,
+    /// The name under which this import can be taken back; one that is used again goes on with its
+    /// batch. By default made of the time and the files.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["url", "undo", "list"])]
+    batch: Option<String>,
+    /// Take an import back: remove exactly the events that it added.
+    #[arg(long, value_name = "BATCH", conflicts_with_all = ["files", "url", "list"])]
+    undo: Option<String>,
+    /// List the imports that can be taken back.
+    #[arg(long, conflicts_with_all = ["files", "url"])]
+    list: bool,
 }
 
 /// Where events go.
@@ -104,6 +118,7 @@ pub(super) struct Uploader {
     appended: Appended,
     conflicts: Vec<(u64, vitalog_event::Rejection)>,
     batches_done: u64,
+    recorder: Option<Recorder>,
 }
 
 impl Uploader {
@@ -114,6 +129,14 @@ impl Uploader {
             appended: Appended::default(),
             conflicts: Vec::new(),
             batches_done: 0,
+            recorder: None,
+        }
+    }
+
+    /// Records what is appended from now on, where it goes into a directory, as a batch of `name`.
+    fn record(&mut self, name: Option<&str>, files: &[SourcePath]) {
+        if let Target::Local(store, _) = &self.target {
+            self.recorder = Some(Recorder::new(Arc::clone(store), name, files));
         }
     }
 
@@ -130,8 +153,7 @@ impl Uploader {
             }
             Target::Remote(remote) => {
                 let receipt = remote.append(&batch)?;
-                self.note(receipt);
-                Ok(())
+                self.note(receipt)
             }
         }
     }
@@ -139,12 +161,15 @@ impl Uploader {
     fn take_receipt(&mut self) -> anyhow::Result<()> {
         if let Some(receiver) = self.in_flight.pop_front() {
             let receipt = receiver.recv().context("the store was closed")??;
-            self.note(receipt);
+            self.note(receipt)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, receipt: AppendReceipt) {
+    fn note(&mut self, receipt: AppendReceipt) -> anyhow::Result<()> {
+        if let (Some(recorder), Some(seqs)) = (&mut self.recorder, receipt.seqs) {
+            recorder.add(seqs)?;
+        }
         self.appended.accepted += receipt.accepted as u64;
         self.appended.duplicates += receipt.duplicates as u64;
         let batch = self.batches_done;
@@ -155,6 +180,7 @@ impl Uploader {
                 .map(|rejection| (batch, rejection)),
         );
         self.batches_done += 1;
+        Ok(())
     }
 
     /// Conflicts since the last call: the number of their batch, from 0, and what was said.
@@ -181,10 +207,17 @@ impl Uploader {
 }
 
 pub(super) fn run(args: &ImportArgs, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
+    if args.list {
+        return batch::list(data, config);
+    }
+    if let Some(name) = &args.undo {
+        return batch::undo(name, data, config);
+    }
     let begun = Instant::now();
     let target = Target::open(args.url.as_deref(), data, config)?;
     let mut report = ImportReport::new(args.rejects.as_deref())?;
     let mut uploader = Uploader::new(target);
+    uploader.record(args.batch.as_deref(), &args.files);
     let mut memberships = Memberships::default();
     let mut failed = None;
     for file in &args.files {
@@ -195,6 +228,9 @@ pub(super) fn run(args: &ImportArgs, data: &Path, config: &Config) -> anyhow::Re
         }
     }
     report.appended = uploader.wait()?;
+    if let Some(recorder) = &mut uploader.recorder {
+        report.batch = recorder.finish(failed.is_none())?;
+    }
     uploader.finish()?;
     report.finish(begun)?;
     match failed {
@@ -264,6 +300,8 @@ struct ImportReport {
     rejected: u64,
     without_account: u64,
     appended: Appended,
+    /// The name under which it can be taken back.
+    batch: Option<String>,
 }
 
 impl ImportReport {
@@ -279,6 +317,7 @@ impl ImportReport {
             rejected: 0,
             without_account: 0,
             appended,
+            batch: None,
         })
     }
 
@@ -347,6 +386,9 @@ impl ImportReport {
             ("rows a second", count((self.rows as f64 / seconds) as u64)),
         ];
         write_facts(&mut std::io::stdout().lock(), &facts)?;
+        if let Some(batch) = &self.batch {
+            println!("batch {batch}; `vitalog import --undo {batch}` takes it back");
+        }
         if self.rows > 0 && self.without_account as f64 > self.rows as f64 * WITHOUT_ACCOUNT_WARN {
             let share = 100.0 * self.without_account as f64 / self.rows as f64;
             eprintln!(

@@ -7,7 +7,6 @@ mod received;
 use anyhow::{anyhow, bail};
 use futures::TryStreamExt;
 use tonic::Code;
-use tonic::transport::Channel;
 use vitalog_query::{
     AppliedModel, ModelDescription, ModelError, ModelFault, QueryEngine, ViewDescription,
 };
@@ -19,7 +18,7 @@ use self::received::{checked, described, described_view, nothing_in};
 use super::model::difference::Difference;
 use super::rows::Rows;
 use super::source::Source;
-use crate::sql::{Backend, failure};
+use crate::sql::{Backend, Line, failure};
 
 /// Entities in one page of a list.
 const PAGE_SIZE: u32 = 1_000;
@@ -31,7 +30,7 @@ const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Keeps models and views.
 pub(super) enum Keeper<'s> {
     Local(&'s Source, &'s QueryEngine),
-    Remote(&'s Source, Channel),
+    Remote(&'s Source, Line),
 }
 
 /// Why a model was not taken.
@@ -72,23 +71,23 @@ impl<'s> Keeper<'s> {
     pub fn of(source: &'s Source) -> Self {
         match source.backend() {
             Backend::Local(engine) => Self::Local(source, engine),
-            Backend::Remote(remote) => Self::Remote(source, remote.channel()),
+            Backend::Remote(remote) => Self::Remote(source, remote.line()),
         }
     }
 
     /// Stores a model.
     pub fn apply_model(&self, text: &str, allows_unknown: bool) -> Result<AppliedModel, Refusal> {
-        let (source, channel) = match self {
+        let (source, line) = match self {
             Self::Local(source, engine) => {
                 return Ok(source.wait(engine.apply_model(text, allows_unknown))?);
             }
-            Self::Remote(source, channel) => (source, channel),
+            Self::Remote(source, line) => (source, line),
         };
         let request = wire::ModelServiceApplyRequest {
             toml: text.to_owned(),
             allow_unknown_events: allows_unknown,
         };
-        let mut client = ModelServiceClient::new(channel.clone());
+        let mut client = ModelServiceClient::new(line.clone());
         match source.wait(client.apply(request)) {
             Ok(response) => {
                 let response = response.into_inner();
@@ -119,13 +118,13 @@ impl<'s> Keeper<'s> {
                     .map_err(anyhow::Error::from)?;
                 Ok(Checked::of(Difference::read(&Rows::new(batch))?))
             }
-            Self::Remote(source, channel) => {
+            Self::Remote(source, line) => {
                 let request = wire::ModelServiceCheckRequest {
                     toml: text.to_owned(),
                     allow_unknown_events: allows_unknown,
                     max_rows: DIFFERENCES_MAX,
                 };
-                let client = ModelServiceClient::new(channel.clone());
+                let client = ModelServiceClient::new(line.clone());
                 let mut client = client.max_decoding_message_size(MESSAGE_BYTES_MAX);
                 let answer = source.wait(client.check(request)).map_err(failure)?;
                 checked(answer.into_inner())
@@ -135,11 +134,11 @@ impl<'s> Keeper<'s> {
 
     /// Versions of models, by name, then version; texts may be missing.
     pub fn models(&self) -> anyhow::Result<Vec<ModelDescription>> {
-        let (source, channel) = match self {
+        let (source, line) = match self {
             Self::Local(_, engine) => return Ok(engine.models()?),
-            Self::Remote(source, channel) => (source, channel),
+            Self::Remote(source, line) => (source, line),
         };
-        let mut client = ModelServiceClient::new(channel.clone());
+        let mut client = ModelServiceClient::new(line.clone());
         let (mut models, mut page_token) = (Vec::new(), String::new());
         loop {
             let request = wire::ModelServiceListRequest {
@@ -164,10 +163,10 @@ impl<'s> Keeper<'s> {
                 let models = engine.models()?;
                 find_model(models, name, version)
             }
-            Self::Remote(source, channel) => {
+            Self::Remote(source, line) => {
                 let name = name.to_owned();
                 let request = wire::ModelServiceGetRequest { name, version };
-                let mut client = ModelServiceClient::new(channel.clone());
+                let mut client = ModelServiceClient::new(line.clone());
                 let answer = source.wait(client.get(request)).map_err(failure)?;
                 let model = answer.into_inner().model;
                 Ok(described(model.ok_or_else(|| nothing_in("Get"))?))
@@ -177,13 +176,13 @@ impl<'s> Keeper<'s> {
 
     /// Stores a view.
     pub fn apply_view(&self, name: &str, sql: &str) -> anyhow::Result<ViewDescription> {
-        let (source, channel) = match self {
+        let (source, line) = match self {
             Self::Local(source, engine) => return Ok(source.wait(engine.apply_view(name, sql))?),
-            Self::Remote(source, channel) => (source, channel),
+            Self::Remote(source, line) => (source, line),
         };
         let (name, sql) = (name.to_owned(), sql.to_owned());
         let request = wire::ViewServiceApplyRequest { name, sql };
-        let mut client = ViewServiceClient::new(channel.clone());
+        let mut client = ViewServiceClient::new(line.clone());
         let answer = source.wait(client.apply(request)).map_err(failure)?;
         let view = answer.into_inner().view;
         Ok(described_view(view.ok_or_else(|| nothing_in("Apply"))?))
@@ -191,12 +190,12 @@ impl<'s> Keeper<'s> {
 
     /// Takes a view out of force.
     pub fn drop_view(&self, name: &str) -> anyhow::Result<ViewDescription> {
-        let (source, channel) = match self {
+        let (source, line) = match self {
             Self::Local(source, engine) => return Ok(source.wait(engine.drop_view(name))?),
-            Self::Remote(source, channel) => (source, channel),
+            Self::Remote(source, line) => (source, line),
         };
         let name = name.to_owned();
-        let mut client = ViewServiceClient::new(channel.clone());
+        let mut client = ViewServiceClient::new(line.clone());
         let request = wire::ViewServiceDropRequest { name };
         let answer = source.wait(client.drop(request)).map_err(failure)?;
         let view = answer.into_inner().view;
@@ -205,11 +204,11 @@ impl<'s> Keeper<'s> {
 
     /// Versions of views, by name, then version; statements may be missing.
     pub fn views(&self) -> anyhow::Result<Vec<ViewDescription>> {
-        let (source, channel) = match self {
+        let (source, line) = match self {
             Self::Local(_, engine) => return Ok(engine.views()?),
-            Self::Remote(source, channel) => (source, channel),
+            Self::Remote(source, line) => (source, line),
         };
-        let mut client = ViewServiceClient::new(channel.clone());
+        let mut client = ViewServiceClient::new(line.clone());
         let (mut views, mut page_token) = (Vec::new(), String::new());
         loop {
             let request = wire::ViewServiceListRequest {

@@ -49,6 +49,13 @@ pub(super) fn open_store(
     if report.replayed_events > 0 {
         eprintln!("recovered {} events from the log", report.replayed_events);
     }
+    if report.finished_removals > 0 {
+        eprintln!(
+            "finished {} removals that an earlier run had begun; `vitalog erase --list` shows the \
+             receipts",
+            report.finished_removals
+        );
+    }
     if let Some(torn) = report.quarantined {
         eprintln!(
             "warning: {} bytes at the end of {} (from byte {}) were no whole commit group ({}); \

@@ -3,7 +3,10 @@
 //! It owns arguments, exit codes and what a person sees; the work is done by the crates below.
 //! Exit codes: 0 done, 1 failed, 2 usage. Results go to stdout, everything else to stderr.
 
+mod backup;
+mod compact;
 mod demo;
+mod erase;
 mod grid;
 mod health;
 mod import;
@@ -11,13 +14,19 @@ mod keeper;
 mod local;
 mod model;
 mod progress;
+mod receipt;
 mod remote;
+mod repair;
+mod restore;
+mod retention;
 mod rows;
 mod serve;
 mod simulate;
+mod snapshot;
 mod source;
 mod stats;
 mod table;
+mod token;
 mod verify;
 mod view;
 
@@ -47,7 +56,7 @@ struct Arguments {
 enum Command {
     /// Make a store of a small B2B product in ./vitalog-demo, show its health, and serve it.
     Demo(demo::DemoArgs),
-    /// Serve a store over gRPC.
+    /// Serve a store over gRPC and HTTP.
     Serve(serve::ServeArgs),
     /// Ask questions in SQL: a prompt, -c SQL, -f FILE, or stdin.
     Sql(SqlArgs),
@@ -57,14 +66,30 @@ enum Command {
     Model(model::ModelArgs),
     /// Named views: apply, list, drop.
     View(view::ViewArgs),
+    /// Published snapshots as Parquet files: create, list, get, delete.
+    Snapshot(snapshot::SnapshotArgs),
+    /// Tokens for callers of a server: new.
+    Token(token::TokenArgs),
     /// Import Parquet, CSV or JSON Lines; safe to run again.
     Import(import::ImportArgs),
     /// Generate a workload, to Parquet or into a store.
     Simulate(simulate::SimulateArgs),
     /// What the store holds.
-    Stats,
-    /// Check every checksum of the store.
-    Verify,
+    Stats(stats::StatsArgs),
+    /// Check every checksum of the store, or that nothing is left of an erased id.
+    Verify(verify::VerifyArgs),
+    /// Merge files and make them cold, as the settings ask for, or all of them.
+    Compact(compact::CompactArgs),
+    /// Erase an account or a user, for good, with a receipt.
+    Erase(erase::EraseArgs),
+    /// Drop the days before the last ones, for good, with a receipt.
+    Retention(retention::RetentionArgs),
+    /// Copy the store into another directory; the next time, only what is new.
+    Backup(backup::BackupArgs),
+    /// Make a store from a backup, and verify it.
+    Restore(restore::RestoreArgs),
+    /// Set damaged files aside, rebuild what can be rebuilt, and say what is lost.
+    Repair,
 }
 
 /// Where the store lies when nothing says otherwise.
@@ -107,10 +132,18 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(args) => health::run(&args, &data(), &config),
         Command::Model(args) => model::run(&args, &data(), &config),
         Command::View(args) => view::run(&args, &data(), &config),
+        Command::Snapshot(args) => snapshot::run(&args, &data(), &config),
+        Command::Token(args) => token::run(&args),
         Command::Import(args) => import::run(&args, &data(), &config),
         Command::Simulate(args) => simulate::run(&args, &data(), &config),
-        Command::Stats => stats::run(&data(), &config),
-        Command::Verify => verify::run(&data()),
+        Command::Stats(args) => stats::run(&args, &data(), &config),
+        Command::Compact(args) => compact::run(&args, &data(), &config),
+        Command::Verify(args) => verify::run(&args, &data()),
+        Command::Erase(args) => erase::run(&args, &data(), &config),
+        Command::Retention(args) => retention::run(&args, &data(), &config),
+        Command::Backup(args) => backup::run(&args, &data(), &config),
+        Command::Restore(args) => restore::run(&args, &data()),
+        Command::Repair => repair::run(&data(), &config),
     }
 }
 

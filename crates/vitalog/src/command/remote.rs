@@ -15,6 +15,8 @@ use vitalog_wire::vitalog::v1::append_request::Batch;
 use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
 use vitalog_wire::vitalog::v1::{AppendRequest, AppendResponse};
 
+use crate::sql::{Bearer, Line};
+
 /// Events of one call: a batch of them stays far below the server's 10 MiB.
 const EVENTS_A_CALL: usize = 8 << 10;
 /// Bytes of one call above which a batch is cut further.
@@ -25,7 +27,7 @@ const TRIES: u32 = 5;
 /// A connection to a server's `EventService`.
 pub(super) struct RemoteEvents {
     runtime: Runtime,
-    client: EventServiceClient<Channel>,
+    client: EventServiceClient<Line>,
     url: String,
 }
 
@@ -43,7 +45,7 @@ impl RemoteEvents {
             .with_context(|| format!("cannot reach a server at {url}"))?;
         Ok(Self {
             runtime,
-            client: EventServiceClient::new(channel),
+            client: EventServiceClient::new(Bearer::of_environment()?.over(channel)),
             url: url.to_owned(),
         })
     }

@@ -1,4 +1,4 @@
-//! `serve`: a store behind gRPC until a signal; the second signal forces.
+//! `serve`: a store behind gRPC and HTTP until a signal; the second signal forces.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,19 +8,18 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::Args;
 use vitalog_query::QueryEngine;
-use vitalog_server::Server;
+use vitalog_server::{Server, ServerConfig};
 use vitalog_store::Store;
 
 use super::local::{Missing, open_store};
-use crate::config::{Config, DurabilityName};
+use crate::config::{Addresses, Config, DurabilityName};
 
 /// Where to listen.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Address of the gRPC listener; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR")]
-    grpc: Option<SocketAddr>,
-    /// Take connections from other machines although there is no authentication yet.
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// Take connections from other machines although no tokens are configured.
     #[arg(long)]
     insecure: bool,
     /// `buffered` acknowledges before the disk has the events: what was acknowledged in the last
@@ -29,25 +28,54 @@ pub(super) struct ServeArgs {
     durability: Option<DurabilityName>,
 }
 
+/// The addresses of the listeners.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct ListenArgs {
+    /// Address of the gRPC listener; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    grpc: Option<SocketAddr>,
+    /// Address of the HTTP listener; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+}
+
+impl From<ListenArgs> for Addresses {
+    fn from(args: ListenArgs) -> Self {
+        let ListenArgs { grpc, http } = args;
+        Self { grpc, http }
+    }
+}
+
 pub(super) fn run(args: &ServeArgs, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
     let mut config = config.clone();
     config.store.durability = args.durability.or(config.store.durability);
-    let address = config.server(args.grpc).grpc;
-    if !address.ip().is_loopback() && !args.insecure {
-        bail!(
-            "{address} can be reached from other machines and there is no authentication yet; \
-             --insecure serves it all the same"
-        );
+    let server = config.server(args.listen.into())?;
+    if server.access.is_open() && !args.insecure {
+        refuse_strangers(&server)?;
     }
     let store = open_store(data, &config, Missing::Create)?;
-    serve(store, &config, args.grpc)
+    serve(store, &config, server)
+}
+
+/// Refuses addresses that other machines reach: without tokens everyone may do everything.
+pub(super) fn refuse_strangers(server: &ServerConfig) -> anyhow::Result<()> {
+    for address in [server.grpc, server.http] {
+        if !address.ip().is_loopback() {
+            bail!(
+                "{address} can be reached from other machines and no tokens are configured \
+                 ([auth] tokens_file, see docs/operations.md); --insecure serves it all the same, \
+                 without authentication"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Serves `store` until a signal, then drains, flushes and closes it.
 pub(super) fn serve(
     store: Arc<Store>,
     config: &Config,
-    grpc: Option<SocketAddr>,
+    server: ServerConfig,
 ) -> anyhow::Result<ExitCode> {
     let engine = QueryEngine::new(Arc::clone(&store), config.query())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,9 +84,10 @@ pub(super) fn serve(
     runtime.block_on(async {
         // Whoever reads the address may send a signal at once.
         let signals = Signals::listen();
-        let server = Server::bind(Arc::clone(&store), engine, config.server(grpc)).await?;
+        let server = Server::bind(Arc::clone(&store), engine, server).await?;
         // Read by people and by whoever started the process with port 0.
         println!("grpc listening on {}", server.local_addr());
+        println!("http listening on {}", server.http_addr());
         server.run(shutdown_signal(signals)).await?;
         anyhow::Ok(())
     })?;

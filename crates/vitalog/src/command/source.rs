@@ -79,6 +79,19 @@ impl Source {
         &self.backend
     }
 
+    /// The store of a directory that this source opened.
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
+    /// [`Source::store`], where there must be one.
+    ///
+    /// # Errors
+    /// This source did not open a directory.
+    pub fn opened_store(&self) -> anyhow::Result<&Arc<Store>> {
+        self.store().context("the directory is not open")
+    }
+
     /// Waits for `work` on this source's runtime.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)

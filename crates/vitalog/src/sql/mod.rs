@@ -6,6 +6,7 @@
 //! statement; a reader that goes away ends it quietly.
 
 mod backend;
+mod bearer;
 mod catalog;
 mod completion;
 mod directive;
@@ -29,6 +30,7 @@ use futures::FutureExt;
 use vitalog_query::QueryEngine;
 
 pub(crate) use self::backend::Backend;
+pub(crate) use self::bearer::{Bearer, Line};
 use self::execution::{Executor, Interrupt, Outcome};
 pub(crate) use self::format::Screen;
 pub use self::format::{OutputFormat, write_batches};

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::ipc::reader::StreamDecoder;
 use futures::stream::{StreamExt, try_unfold};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 use vitalog_wire::vitalog::v1::catalog_service_client::CatalogServiceClient;
 use vitalog_wire::vitalog::v1::model_service_client::ModelServiceClient;
@@ -23,6 +23,7 @@ use vitalog_wire::vitalog::v1::{
 };
 
 use super::backend::Answer;
+use super::bearer::{Bearer, Line};
 use super::catalog::{Catalog, Table, model_names};
 
 /// How long a connection may take to come up.
@@ -36,9 +37,9 @@ const MODELS_MAX: u32 = 1_000;
 
 /// A connection to a server; it is renewed when it breaks.
 pub(crate) struct Remote {
-    channel: Channel,
-    queries: QueryServiceClient<Channel>,
-    catalog: CatalogServiceClient<Channel>,
+    line: Line,
+    queries: QueryServiceClient<Line>,
+    catalog: CatalogServiceClient<Line>,
 }
 
 /// The address of `grpc://HOST:PORT` as the transport takes it.
@@ -72,18 +73,19 @@ impl Remote {
                 innermost(&error)
             )
         })?;
-        let queries = QueryServiceClient::new(channel.clone());
-        let catalog = CatalogServiceClient::new(channel.clone());
+        let line = Bearer::of_environment()?.over(channel);
+        let queries = QueryServiceClient::new(line.clone());
+        let catalog = CatalogServiceClient::new(line.clone());
         Ok(Self {
-            channel,
+            line,
             queries: queries.max_decoding_message_size(MESSAGE_BYTES_MAX),
             catalog: catalog.max_decoding_message_size(MESSAGE_BYTES_MAX),
         })
     }
 
     /// The connection, for other services of the server.
-    pub fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub fn line(&self) -> Line {
+        self.line.clone()
     }
 
     pub async fn query(&self, sql: String) -> anyhow::Result<Answer> {
@@ -153,7 +155,7 @@ impl Remote {
     /// The names of the models; none where the server does not know models, because a prompt that
     /// cannot complete them is still a prompt.
     async fn models(&self) -> Vec<String> {
-        let mut client = ModelServiceClient::new(self.channel());
+        let mut client = ModelServiceClient::new(self.line());
         let request = ModelServiceListRequest {
             current_only: true,
             page_size: MODELS_MAX,

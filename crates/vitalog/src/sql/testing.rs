@@ -57,6 +57,7 @@ pub(super) fn remote() -> Fixture {
     let executor = Executor::new(never(), async || {
         let mut config = ServerConfig::default();
         config.grpc.set_port(0);
+        config.http.set_port(0);
         let server = Server::bind(store, engine, config).await?;
         let address = parse_url(&format!("grpc://{}", server.local_addr()));
         tokio::spawn(server.run(std::future::pending()));

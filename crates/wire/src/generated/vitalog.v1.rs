@@ -703,6 +703,10 @@ pub struct AppendResponse {
     /// sending the batch again would append those events a second time.
     #[prost(bool, tag = "6")]
     pub retry_unsafe: bool,
+    /// The lowest seq among the events accepted by this call, whose seqs follow each other up to
+    /// first_seq + accepted - 1; absent where it accepted none.
+    #[prost(uint64, optional, tag = "7")]
+    pub first_seq: ::core::option::Option<u64>,
 }
 /// One refused event and the reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -714,7 +718,8 @@ pub struct Rejected {
     #[prost(string, tag = "2")]
     pub field: ::prost::alloc::string::String,
     /// The reason as a stable lower-case word for programs to branch on, such as too_long, or
-    /// conflict where the log holds the same id with other content. New words may be added.
+    /// conflict where the log holds the same id with other content; past_retention where the event is
+    /// older than the days that the store keeps. New words may be added.
     #[prost(string, tag = "3")]
     pub code: ::prost::alloc::string::String,
     /// The reason as a sentence for people. Its wording may change.
@@ -3197,6 +3202,1915 @@ pub mod query_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "vitalog.v1.QueryService";
     impl<T> tonic::server::NamedService for QueryServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A published snapshot.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Snapshot {
+    /// Names it: the UTC time of its creation and its seq, such as "20250301T093000Z-4711". At most
+    /// 64 bytes.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The last seq that any of its tables sees.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// The instant of its health scores: events at or after it were not seen by them.
+    #[prost(message, optional, tag = "3")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was made, by the server's clock.
+    #[prost(message, optional, tag = "4")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When its lease ends: until then only Delete and an erasure take it away.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Its tables, ascending by name.
+    #[prost(message, repeated, tag = "6")]
+    pub tables: ::prost::alloc::vec::Vec<SnapshotTable>,
+}
+/// One table of a snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotTable {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Rows of all its files.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    /// Bytes of all its files.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// How many files it has; 0 where it has no row.
+    #[prost(uint32, tag = "4")]
+    pub file_count: u32,
+}
+/// One Parquet file of a snapshot. All files of a table have the same schema.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotFile {
+    /// The table.
+    #[prost(string, tag = "1")]
+    pub table: ::prost::alloc::string::String,
+    /// The path below the table and the id, such as "dt=2025-03-01/part-0123456789abcdef.parquet".
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// Its size in bytes.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in 64 lower-case hexadecimal digits.
+    #[prost(string, tag = "4")]
+    pub sha256: ::prost::alloc::string::String,
+    /// Its rows.
+    #[prost(uint64, tag = "5")]
+    pub rows: u64,
+    /// The UTC day of its rows, as YYYY-MM-DD; also the value of their column dt.
+    #[prost(string, tag = "6")]
+    pub dt: ::prost::alloc::string::String,
+    /// Where HTTP serves it: an absolute path such as
+    /// "/snapshots/events/ID/dt=2025-03-01/part-0123456789abcdef.parquet", behind the server's
+    /// public_url where one is set, and with a signature where the request asked for one.
+    #[prost(string, tag = "7")]
+    pub url: ::prost::alloc::string::String,
+}
+/// What to publish.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotServiceCreateRequest {
+    /// The tables: any of events, accounts, users, health_scores, health_scores_daily and
+    /// account_signals. Empty means those of the server's configuration, which are all by default.
+    #[prost(string, repeated, tag = "1")]
+    pub tables: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long it is kept at least, from 1 minute to the longest lease of the server's
+    /// configuration; absent means the lease of the configuration (24 h by default).
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<::prost_types::Duration>,
+}
+/// The snapshot that was published.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SnapshotServiceCreateResponse {
+    /// Always present.
+    #[prost(message, optional, tag = "1")]
+    pub snapshot: ::core::option::Option<Snapshot>,
+}
+/// Which snapshot, and which of its files.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotServiceGetRequest {
+    /// The id; empty means the newest.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Only files of this table; absent means of all.
+    #[prost(string, optional, tag = "2")]
+    pub table: ::core::option::Option<::prost::alloc::string::String>,
+    /// Sign the URLs of the files: whoever has one may read its file for so long, at least 1 second
+    /// and at most 7 days, while the snapshot lives. FAILED_PRECONDITION where the server has no key
+    /// to sign with. Absent means unsigned.
+    #[prost(message, optional, tag = "3")]
+    pub sign_for: ::core::option::Option<::prost_types::Duration>,
+    /// Most files in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "4")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page. It names the
+    /// snapshot, so that all pages are of one where id is empty.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A snapshot and a page of its files.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SnapshotServiceGetResponse {
+    /// Always present.
+    #[prost(message, optional, tag = "1")]
+    pub snapshot: ::core::option::Option<Snapshot>,
+    /// Ascending by table, then path.
+    #[prost(message, repeated, tag = "2")]
+    pub files: ::prost::alloc::vec::Vec<SnapshotFile>,
+    /// Asks for the next page; empty on the last one.
+    #[prost(string, tag = "3")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Asks for snapshots.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotServiceListRequest {
+    /// Most snapshots in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of snapshots.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SnapshotServiceListResponse {
+    /// The newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub snapshots: ::prost::alloc::vec::Vec<Snapshot>,
+    /// Asks for the next page; empty on the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Names a snapshot to delete.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotServiceDeleteRequest {
+    /// The id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// The snapshot that was deleted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SnapshotServiceDeleteResponse {
+    /// As it was; always present.
+    #[prost(message, optional, tag = "1")]
+    pub snapshot: ::core::option::Option<Snapshot>,
+}
+/// Which bytes of which file.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotServiceFetchRequest {
+    /// The snapshot; required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The table; required.
+    #[prost(string, tag = "2")]
+    pub table: ::prost::alloc::string::String,
+    /// The path of a file as SnapshotFile has it, or "manifest.json", which describes the table.
+    #[prost(string, tag = "3")]
+    pub path: ::prost::alloc::string::String,
+    /// The first byte wanted; 0 is the start. The size of the file gives a stream without data.
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+}
+/// A piece of a file. The first message always comes, also where there is no data to send.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotServiceFetchResponse {
+    /// Where data begins in the file.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// The bytes, at most 1 MiB.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: ::prost::bytes::Bytes,
+    /// The size of the whole file in bytes; the same in every message.
+    #[prost(uint64, tag = "3")]
+    pub total_bytes: u64,
+    /// SHA-256 of the whole file, in 64 lower-case hexadecimal digits. In the first message only.
+    #[prost(string, tag = "4")]
+    pub sha256: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod snapshot_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Publishes snapshots, lists them and hands out their files. The same files are served over HTTP
+    /// below /snapshots/.
+    ///
+    /// A snapshot that is gone is told apart from one that never was: both fail with NOT_FOUND, with
+    /// reason SNAPSHOT_GONE (it was deleted, has expired, or was revoked because it held an id that was
+    /// erased) or SNAPSHOT_NOT_FOUND.
+    #[derive(Debug, Clone)]
+    pub struct SnapshotServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl SnapshotServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> SnapshotServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SnapshotServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SnapshotServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Publishes the tables as they are now and answers when all their files are durable. One
+        /// snapshot is made at a time: a call waits for the one before it for a few seconds, then fails
+        /// with RESOURCE_EXHAUSTED. A caller that goes away does not stop a snapshot that is being made.
+        /// INVALID_ARGUMENT: there is no such table, or the lease is out of range.
+        pub async fn create(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotServiceCreateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceCreateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.SnapshotService/Create",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.SnapshotService", "Create"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One snapshot, and its files in pages.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceGetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.SnapshotService/Get",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.SnapshotService", "Get"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The snapshots there are, the newest first, in pages.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.SnapshotService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.SnapshotService", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a snapshot, its lease notwithstanding. A download under way goes on to its end. Files
+        /// that it shares with the store or with other snapshots stay there.
+        pub async fn delete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotServiceDeleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceDeleteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.SnapshotService/Delete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.SnapshotService", "Delete"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The bytes of one file, from an offset on, in messages of at most 1 MiB of data. A stream that
+        /// ends before total_bytes is incomplete; another call resumes it at the offset it reached.
+        /// OUT_OF_RANGE: the offset lies past the end of the file.
+        pub async fn fetch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotServiceFetchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::SnapshotServiceFetchResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.SnapshotService/Fetch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.SnapshotService", "Fetch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod snapshot_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SnapshotServiceServer.
+    #[async_trait]
+    pub trait SnapshotService: std::marker::Send + std::marker::Sync + 'static {
+        /// Publishes the tables as they are now and answers when all their files are durable. One
+        /// snapshot is made at a time: a call waits for the one before it for a few seconds, then fails
+        /// with RESOURCE_EXHAUSTED. A caller that goes away does not stop a snapshot that is being made.
+        /// INVALID_ARGUMENT: there is no such table, or the lease is out of range.
+        async fn create(
+            &self,
+            request: tonic::Request<super::SnapshotServiceCreateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceCreateResponse>,
+            tonic::Status,
+        >;
+        /// One snapshot, and its files in pages.
+        async fn get(
+            &self,
+            request: tonic::Request<super::SnapshotServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceGetResponse>,
+            tonic::Status,
+        >;
+        /// The snapshots there are, the newest first, in pages.
+        async fn list(
+            &self,
+            request: tonic::Request<super::SnapshotServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceListResponse>,
+            tonic::Status,
+        >;
+        /// Deletes a snapshot, its lease notwithstanding. A download under way goes on to its end. Files
+        /// that it shares with the store or with other snapshots stay there.
+        async fn delete(
+            &self,
+            request: tonic::Request<super::SnapshotServiceDeleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotServiceDeleteResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Fetch method.
+        type FetchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::SnapshotServiceFetchResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The bytes of one file, from an offset on, in messages of at most 1 MiB of data. A stream that
+        /// ends before total_bytes is incomplete; another call resumes it at the offset it reached.
+        /// OUT_OF_RANGE: the offset lies past the end of the file.
+        async fn fetch(
+            &self,
+            request: tonic::Request<super::SnapshotServiceFetchRequest>,
+        ) -> std::result::Result<tonic::Response<Self::FetchStream>, tonic::Status>;
+    }
+    /// Publishes snapshots, lists them and hands out their files. The same files are served over HTTP
+    /// below /snapshots/.
+    ///
+    /// A snapshot that is gone is told apart from one that never was: both fail with NOT_FOUND, with
+    /// reason SNAPSHOT_GONE (it was deleted, has expired, or was revoked because it held an id that was
+    /// erased) or SNAPSHOT_NOT_FOUND.
+    #[derive(Debug)]
+    pub struct SnapshotServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SnapshotServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SnapshotServiceServer<T>
+    where
+        T: SnapshotService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/vitalog.v1.SnapshotService/Create" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateSvc<T: SnapshotService>(pub Arc<T>);
+                    impl<
+                        T: SnapshotService,
+                    > tonic::server::UnaryService<super::SnapshotServiceCreateRequest>
+                    for CreateSvc<T> {
+                        type Response = super::SnapshotServiceCreateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotServiceCreateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SnapshotService>::create(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.SnapshotService/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: SnapshotService>(pub Arc<T>);
+                    impl<
+                        T: SnapshotService,
+                    > tonic::server::UnaryService<super::SnapshotServiceGetRequest>
+                    for GetSvc<T> {
+                        type Response = super::SnapshotServiceGetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotServiceGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SnapshotService>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.SnapshotService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: SnapshotService>(pub Arc<T>);
+                    impl<
+                        T: SnapshotService,
+                    > tonic::server::UnaryService<super::SnapshotServiceListRequest>
+                    for ListSvc<T> {
+                        type Response = super::SnapshotServiceListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SnapshotService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.SnapshotService/Delete" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSvc<T: SnapshotService>(pub Arc<T>);
+                    impl<
+                        T: SnapshotService,
+                    > tonic::server::UnaryService<super::SnapshotServiceDeleteRequest>
+                    for DeleteSvc<T> {
+                        type Response = super::SnapshotServiceDeleteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotServiceDeleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SnapshotService>::delete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.SnapshotService/Fetch" => {
+                    #[allow(non_camel_case_types)]
+                    struct FetchSvc<T: SnapshotService>(pub Arc<T>);
+                    impl<
+                        T: SnapshotService,
+                    > tonic::server::ServerStreamingService<
+                        super::SnapshotServiceFetchRequest,
+                    > for FetchSvc<T> {
+                        type Response = super::SnapshotServiceFetchResponse;
+                        type ResponseStream = T::FetchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotServiceFetchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SnapshotService>::fetch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FetchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SnapshotServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "vitalog.v1.SnapshotService";
+    impl<T> tonic::server::NamedService for SnapshotServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What was taken away. It never names an id that was erased.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemovalReceipt {
+    /// Why events were taken away; never unspecified.
+    #[prost(enumeration = "RemovalKind", tag = "1")]
+    pub kind: i32,
+    /// The last seq that it looked at: events with a greater one were not there yet.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// Events taken away.
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
+    /// Files of events that were written again without them.
+    #[prost(uint64, tag = "4")]
+    pub files_rewritten: u64,
+    /// Files of events that went as a whole.
+    #[prost(uint64, tag = "5")]
+    pub files_removed: u64,
+    /// Bytes of files of events that are no longer there, before those written in their place.
+    #[prost(uint64, tag = "6")]
+    pub bytes_removed: u64,
+    /// Bytes written in their place.
+    #[prost(uint64, tag = "7")]
+    pub bytes_written: u64,
+    /// The ids of published snapshots that were revoked because they held such events.
+    #[prost(string, repeated, tag = "8")]
+    pub snapshots_revoked: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When it was asked for, by the server's clock.
+    #[prost(message, optional, tag = "9")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the last byte of it was gone, by the server's clock.
+    #[prost(message, optional, tag = "10")]
+    pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Whom to erase.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceEraseRequest {
+    /// Exactly one of them, at most 256 bytes and not empty.
+    #[prost(oneof = "upkeep_service_erase_request::Entity", tags = "1, 2")]
+    pub entity: ::core::option::Option<upkeep_service_erase_request::Entity>,
+}
+/// Nested message and enum types in `UpkeepServiceEraseRequest`.
+pub mod upkeep_service_erase_request {
+    /// Exactly one of them, at most 256 bytes and not empty.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Entity {
+        /// An account: every event with this account_id.
+        #[prost(string, tag = "1")]
+        AccountId(::prost::alloc::string::String),
+        /// A user: every event with this user_id, in any account.
+        #[prost(string, tag = "2")]
+        UserId(::prost::alloc::string::String),
+    }
+}
+/// What was erased.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceEraseResponse {
+    /// Always present.
+    #[prost(message, optional, tag = "1")]
+    pub receipt: ::core::option::Option<RemovalReceipt>,
+}
+/// What to keep.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceRetainRequest {
+    /// Keep so many whole UTC days before today, from 1 to 36,500; older ones are dropped.
+    #[prost(uint32, tag = "1")]
+    pub days: u32,
+}
+/// What was dropped.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceRetainResponse {
+    /// Always present.
+    #[prost(message, optional, tag = "1")]
+    pub receipt: ::core::option::Option<RemovalReceipt>,
+    /// The first UTC day that was kept, as YYYY-MM-DD.
+    #[prost(string, tag = "2")]
+    pub first_day_kept: ::prost::alloc::string::String,
+}
+/// Which import to take back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceUndoImportRequest {
+    /// The batch, as the import named it; at most 128 bytes.
+    #[prost(string, tag = "1")]
+    pub batch: ::prost::alloc::string::String,
+}
+/// What was taken back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceUndoImportResponse {
+    /// Always present.
+    #[prost(message, optional, tag = "1")]
+    pub receipt: ::core::option::Option<RemovalReceipt>,
+}
+/// How far to compact.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceCompactRequest {
+    /// Unspecified means DUE.
+    #[prost(enumeration = "CompactionGoal", tag = "1")]
+    pub goal: i32,
+}
+/// What compaction did; all zero where nothing was to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceCompactResponse {
+    /// Hot files that were merged into others, the results not counted.
+    #[prost(uint64, tag = "1")]
+    pub hot_files_merged: u64,
+    /// Hot files whose events became cold.
+    #[prost(uint64, tag = "2")]
+    pub hot_files_cooled: u64,
+    /// Events that became cold.
+    #[prost(uint64, tag = "3")]
+    pub rows_cooled: u64,
+    /// Cold files that were merged with late events of their day.
+    #[prost(uint64, tag = "4")]
+    pub cold_files_merged: u64,
+    /// Cold files that were written.
+    #[prost(uint64, tag = "5")]
+    pub cold_files_written: u64,
+    /// Bytes that were written to files of either tier, sidecars included.
+    #[prost(uint64, tag = "6")]
+    pub bytes_written: u64,
+}
+/// Where to copy the store to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceBackupRequest {
+    /// An absolute path on the server's machine, at most 4,096 bytes: a directory that is missing,
+    /// empty, or an earlier backup of this store.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+}
+/// The copy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceBackupResponse {
+    /// The last seq that it holds.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// Files of the copy.
+    #[prost(uint64, tag = "2")]
+    pub files: u64,
+    /// Bytes of the copy.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Files that were copied now; the others were there from an earlier backup.
+    #[prost(uint64, tag = "4")]
+    pub files_copied: u64,
+    /// Bytes that were copied now.
+    #[prost(uint64, tag = "5")]
+    pub bytes_copied: u64,
+    /// When it began, by the server's clock.
+    #[prost(message, optional, tag = "6")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was durable, by the server's clock.
+    #[prost(message, optional, tag = "7")]
+    pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Files of the backup before that this one does not need; they are gone.
+    #[prost(uint64, tag = "8")]
+    pub files_removed: u64,
+}
+/// Asks for counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceGetStatsRequest {}
+/// What the store holds.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpkeepServiceGetStatsResponse {
+    /// The last durable seq.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// The earliest event_time; absent where there is no event.
+    #[prost(message, optional, tag = "2")]
+    pub event_time_min: ::core::option::Option<::prost_types::Timestamp>,
+    /// The latest event_time; absent where there is no event.
+    #[prost(message, optional, tag = "3")]
+    pub event_time_max: ::core::option::Option<::prost_types::Timestamp>,
+    /// UTC days that have events.
+    #[prost(uint64, tag = "4")]
+    pub days: u64,
+    /// Different account ids.
+    #[prost(uint64, tag = "5")]
+    pub accounts: u64,
+    /// Different user ids.
+    #[prost(uint64, tag = "6")]
+    pub users: u64,
+    /// Different event names.
+    #[prost(uint64, tag = "7")]
+    pub event_names: u64,
+    /// Different pairs of account id and user id, absent ones included.
+    #[prost(uint64, tag = "8")]
+    pub members: u64,
+    /// What each part of the store holds; each part once, those with nothing included.
+    #[prost(message, repeated, tag = "9")]
+    pub tiers: ::prost::alloc::vec::Vec<TierStats>,
+    /// Published snapshots.
+    #[prost(uint64, tag = "10")]
+    pub snapshots: u64,
+    /// Bytes that flushes wrote to files of events since the start.
+    #[prost(uint64, tag = "11")]
+    pub bytes_flushed: u64,
+    /// Bytes that merges and compactions wrote to files of events since the start.
+    #[prost(uint64, tag = "12")]
+    pub bytes_compacted: u64,
+    /// Bytes written to files of events since the start, for each byte flushed: 1 where nothing was
+    /// compacted; absent where nothing was flushed.
+    #[prost(double, optional, tag = "13")]
+    pub write_amplification: ::core::option::Option<f64>,
+}
+/// What one part of a store holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TierStats {
+    /// Which; never unspecified.
+    #[prost(enumeration = "Tier", tag = "1")]
+    pub tier: i32,
+    /// Files on disk, those that only older manifests need included; 0 for memory.
+    #[prost(uint64, tag = "2")]
+    pub files: u64,
+    /// Sections that a reader sees there: at least one for each UTC day of each file.
+    #[prost(uint64, tag = "3")]
+    pub sections: u64,
+    /// Events that a reader sees there.
+    #[prost(uint64, tag = "4")]
+    pub rows: u64,
+    /// Bytes of the files, or in memory. Files of snapshots that are cold files too count as cold
+    /// ones, and others of one content once.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+}
+/// Why events are taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RemovalKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// A user or an account was erased.
+    Erasure = 1,
+    /// Days were older than what is kept.
+    Retention = 2,
+    /// An import was taken back.
+    UndoImport = 3,
+}
+impl RemovalKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REMOVAL_KIND_UNSPECIFIED",
+            Self::Erasure => "REMOVAL_KIND_ERASURE",
+            Self::Retention => "REMOVAL_KIND_RETENTION",
+            Self::UndoImport => "REMOVAL_KIND_UNDO_IMPORT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REMOVAL_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "REMOVAL_KIND_ERASURE" => Some(Self::Erasure),
+            "REMOVAL_KIND_RETENTION" => Some(Self::Retention),
+            "REMOVAL_KIND_UNDO_IMPORT" => Some(Self::UndoImport),
+            _ => None,
+        }
+    }
+}
+/// How far a compaction goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CompactionGoal {
+    /// As DUE.
+    Unspecified = 0,
+    /// What the budget of the hot tier and the number of files ask for; often nothing.
+    Due = 1,
+    /// Memory is flushed, and every event that was there when the call came becomes cold.
+    All = 2,
+}
+impl CompactionGoal {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "COMPACTION_GOAL_UNSPECIFIED",
+            Self::Due => "COMPACTION_GOAL_DUE",
+            Self::All => "COMPACTION_GOAL_ALL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "COMPACTION_GOAL_UNSPECIFIED" => Some(Self::Unspecified),
+            "COMPACTION_GOAL_DUE" => Some(Self::Due),
+            "COMPACTION_GOAL_ALL" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+/// A part of a store: where events lie, or what stands beside them. New ones may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Tier {
+    /// Never sent.
+    Unspecified = 0,
+    /// Events that are in no file but the log.
+    Memory = 1,
+    /// Events in mapped files, as they were flushed or merged.
+    Hot = 2,
+    /// Events in Parquet files, one UTC day a file, with their sidecars.
+    Cold = 3,
+    /// The log, unused room included.
+    Log = 4,
+    /// The texts of ids and names.
+    Symbols = 5,
+    /// Models and named views.
+    Definitions = 6,
+    /// The lists of files that count.
+    Manifests = 7,
+    /// What was set aside after damage.
+    Quarantine = 8,
+    /// Published snapshots.
+    Snapshots = 9,
+}
+impl Tier {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TIER_UNSPECIFIED",
+            Self::Memory => "TIER_MEMORY",
+            Self::Hot => "TIER_HOT",
+            Self::Cold => "TIER_COLD",
+            Self::Log => "TIER_LOG",
+            Self::Symbols => "TIER_SYMBOLS",
+            Self::Definitions => "TIER_DEFINITIONS",
+            Self::Manifests => "TIER_MANIFESTS",
+            Self::Quarantine => "TIER_QUARANTINE",
+            Self::Snapshots => "TIER_SNAPSHOTS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TIER_UNSPECIFIED" => Some(Self::Unspecified),
+            "TIER_MEMORY" => Some(Self::Memory),
+            "TIER_HOT" => Some(Self::Hot),
+            "TIER_COLD" => Some(Self::Cold),
+            "TIER_LOG" => Some(Self::Log),
+            "TIER_SYMBOLS" => Some(Self::Symbols),
+            "TIER_DEFINITIONS" => Some(Self::Definitions),
+            "TIER_MANIFESTS" => Some(Self::Manifests),
+            "TIER_QUARANTINE" => Some(Self::Quarantine),
+            "TIER_SNAPSHOTS" => Some(Self::Snapshots),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod upkeep_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Takes care of a store. Where the server has tokens every call needs the scope admin, but GetStats,
+    /// which needs read.
+    ///
+    /// A call that changes something answers when it is done and durable. A caller that goes away does
+    /// not stop it. A few are under way at once: one more waits for a few seconds, then fails with
+    /// RESOURCE_EXHAUSTED and reason BUSY.
+    #[derive(Debug, Clone)]
+    pub struct UpkeepServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl UpkeepServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> UpkeepServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> UpkeepServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            UpkeepServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Erases a user or an account: every event with that id, and the id itself. Later events with
+        /// the same id are taken as those of a new one. An id that was erased before and has no events
+        /// since gives the receipt of that time. INVALID_ARGUMENT: the store does not know the id.
+        pub async fn erase(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceEraseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceEraseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/Erase",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "Erase"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Drops whole UTC days that are older than asked, now and for good. Events of those days that
+        /// arrive later are rejected with the code past_retention.
+        pub async fn retain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceRetainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceRetainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/Retain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "Retain"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes back the events of one import. INVALID_ARGUMENT: there is no such batch, or it was taken
+        /// back before.
+        pub async fn undo_import(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceUndoImportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceUndoImportResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/UndoImport",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "UndoImport"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Merges hot files, makes cold files of them, and one file of several of a day. Readers are not
+        /// held up. A server does by itself what is due, after each flush.
+        pub async fn compact(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceCompactRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceCompactResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/Compact",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "Compact"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Copies the store, at one seq, into a directory of the server's machine, while the server goes
+        /// on. What an earlier backup left there and is still good is not copied again. INVALID_ARGUMENT:
+        /// the path is not absolute, lies inside the store, or holds something else than a backup.
+        /// RESOURCE_EXHAUSTED with reason DISK_FULL: there is no room.
+        pub async fn backup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceBackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceBackupResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/Backup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "Backup"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the store holds now, at no more cost than a listing of its files.
+        pub async fn get_stats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceGetStatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceGetStatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/GetStats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "GetStats"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod upkeep_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with UpkeepServiceServer.
+    #[async_trait]
+    pub trait UpkeepService: std::marker::Send + std::marker::Sync + 'static {
+        /// Erases a user or an account: every event with that id, and the id itself. Later events with
+        /// the same id are taken as those of a new one. An id that was erased before and has no events
+        /// since gives the receipt of that time. INVALID_ARGUMENT: the store does not know the id.
+        async fn erase(
+            &self,
+            request: tonic::Request<super::UpkeepServiceEraseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceEraseResponse>,
+            tonic::Status,
+        >;
+        /// Drops whole UTC days that are older than asked, now and for good. Events of those days that
+        /// arrive later are rejected with the code past_retention.
+        async fn retain(
+            &self,
+            request: tonic::Request<super::UpkeepServiceRetainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceRetainResponse>,
+            tonic::Status,
+        >;
+        /// Takes back the events of one import. INVALID_ARGUMENT: there is no such batch, or it was taken
+        /// back before.
+        async fn undo_import(
+            &self,
+            request: tonic::Request<super::UpkeepServiceUndoImportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceUndoImportResponse>,
+            tonic::Status,
+        >;
+        /// Merges hot files, makes cold files of them, and one file of several of a day. Readers are not
+        /// held up. A server does by itself what is due, after each flush.
+        async fn compact(
+            &self,
+            request: tonic::Request<super::UpkeepServiceCompactRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceCompactResponse>,
+            tonic::Status,
+        >;
+        /// Copies the store, at one seq, into a directory of the server's machine, while the server goes
+        /// on. What an earlier backup left there and is still good is not copied again. INVALID_ARGUMENT:
+        /// the path is not absolute, lies inside the store, or holds something else than a backup.
+        /// RESOURCE_EXHAUSTED with reason DISK_FULL: there is no room.
+        async fn backup(
+            &self,
+            request: tonic::Request<super::UpkeepServiceBackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceBackupResponse>,
+            tonic::Status,
+        >;
+        /// What the store holds now, at no more cost than a listing of its files.
+        async fn get_stats(
+            &self,
+            request: tonic::Request<super::UpkeepServiceGetStatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceGetStatsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Takes care of a store. Where the server has tokens every call needs the scope admin, but GetStats,
+    /// which needs read.
+    ///
+    /// A call that changes something answers when it is done and durable. A caller that goes away does
+    /// not stop it. A few are under way at once: one more waits for a few seconds, then fails with
+    /// RESOURCE_EXHAUSTED and reason BUSY.
+    #[derive(Debug)]
+    pub struct UpkeepServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> UpkeepServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for UpkeepServiceServer<T>
+    where
+        T: UpkeepService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/vitalog.v1.UpkeepService/Erase" => {
+                    #[allow(non_camel_case_types)]
+                    struct EraseSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceEraseRequest>
+                    for EraseSvc<T> {
+                        type Response = super::UpkeepServiceEraseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpkeepServiceEraseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::erase(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EraseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/Retain" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetainSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceRetainRequest>
+                    for RetainSvc<T> {
+                        type Response = super::UpkeepServiceRetainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpkeepServiceRetainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::retain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/UndoImport" => {
+                    #[allow(non_camel_case_types)]
+                    struct UndoImportSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceUndoImportRequest>
+                    for UndoImportSvc<T> {
+                        type Response = super::UpkeepServiceUndoImportResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::UpkeepServiceUndoImportRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::undo_import(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UndoImportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/Compact" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompactSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceCompactRequest>
+                    for CompactSvc<T> {
+                        type Response = super::UpkeepServiceCompactResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpkeepServiceCompactRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::compact(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompactSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/Backup" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackupSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceBackupRequest>
+                    for BackupSvc<T> {
+                        type Response = super::UpkeepServiceBackupResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpkeepServiceBackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::backup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/GetStats" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStatsSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceGetStatsRequest>
+                    for GetStatsSvc<T> {
+                        type Response = super::UpkeepServiceGetStatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpkeepServiceGetStatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::get_stats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for UpkeepServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "vitalog.v1.UpkeepService";
+    impl<T> tonic::server::NamedService for UpkeepServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

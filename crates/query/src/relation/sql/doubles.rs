@@ -6,17 +6,17 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, ExactNumberInfo, Expr, Ident, visit_expressions_mut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::{population, signals, text};
+use crate::dialect::QueryDialect;
 use crate::model::SqlText;
 use crate::relation::Relation;
 use crate::tables::Kind;
 
 /// `sql` as an operand. It was parsed when its model was taken.
 pub(super) fn expression(sql: &SqlText) -> String {
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&sql.sql);
+    let parsed = Parser::new(&QueryDialect).try_with_sql(&sql.sql);
     let Ok(mut expr) = parsed.and_then(|mut parser| parser.parse_expr()) else {
         return text::expression(sql);
     };

@@ -104,6 +104,7 @@ pub(super) fn of(
             explain::health_explain(question, *moment, chosen, columns, scope)
         }
         Bound::Steps(question, moment) => {
+            scope.check_history("when a step was first done", i64::MIN)?;
             Ok(steps::health_steps(question, *moment, columns, scope))
         }
         Bound::History(question, moments) => {
@@ -133,7 +134,10 @@ pub(super) fn of(
             since_us,
             until_us,
             ..
-        } => Ok(sessions::relation(*gap_us, *since_us, *until_us, columns)),
+        } => {
+            scope.check_history("health_sessions", *since_us)?;
+            Ok(sessions::relation(*gap_us, *since_us, *until_us, columns))
+        }
     }
 }
 

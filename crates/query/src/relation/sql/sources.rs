@@ -57,12 +57,12 @@ impl ScoreQuery<'_> {
             Source::Population => self.population(),
             Source::Usage => self.usage(columns)?,
             Source::Capped => self.capped()?,
-            Source::Members => self.members()?,
+            Source::Members => self.members(columns)?,
             Source::ActiveMembers => self.active_members()?,
-            Source::Filtered => self.filtered(),
-            Source::Steps => self.steps(),
-            Source::KeyEvent => self.key_event(),
-            Source::History => self.history(columns),
+            Source::Filtered => self.filtered()?,
+            Source::Steps => self.steps()?,
+            Source::KeyEvent => self.key_event()?,
+            Source::History => self.history(columns)?,
             Source::Sessions => sessions::of_entities(self, columns)?,
             Source::MemberScores => self.member_scores()?,
             Source::GreenDays => green_days::green_days(self)?,
@@ -168,11 +168,16 @@ impl ScoreQuery<'_> {
         )
     }
 
-    fn members(&self) -> Result<String, DataFusionError> {
+    fn members(&self, columns: &BTreeSet<String>) -> Result<String, DataFusionError> {
         let (since_us, _) = self.period()?;
         let since = text::instant(since_us);
-        let seen_since =
-            text::instant(self.since_us(SEEN_DAYS.max(self.question.model().period_days))?);
+        // A longer look back only where it is asked for: its days may have been dropped.
+        let seen_since = if columns.contains("$members_seen") {
+            let days = SEEN_DAYS.max(self.question.model().period_days);
+            text::instant(self.since_us(days)?)
+        } else {
+            since.clone()
+        };
         let memberships = self
             .scope
             .table(TableName::Memberships, self.moment.instant_us);
@@ -201,25 +206,24 @@ impl ScoreQuery<'_> {
         ))
     }
 
-    fn filtered(&self) -> String {
+    fn filtered(&self) -> Result<String, DataFusionError> {
         let aggregates = [
             "min(event_time) AS \"$first\"",
             "max(event_time) AS \"$last\"",
         ];
-        let condition = self.of_all_history("");
-        self.grouped(&aggregates.map(str::to_owned), &condition)
+        let condition = self.of_all_history("the first and last activity of this model", "")?;
+        Ok(self.grouped(&aggregates.map(str::to_owned), &condition))
     }
 
-    fn steps(&self) -> String {
+    fn steps(&self) -> Result<String, DataFusionError> {
         let steps = text::texts(&self.question.model().steps);
         let rate = format!("activation_rate(event, [{steps}]) AS activation_rate");
-        self.grouped(
-            &[rate],
-            &self.of_all_history(&format!("event IN ({steps}) AND ")),
-        )
+        let named = format!("event IN ({steps}) AND ");
+        let condition = self.of_all_history("activation_rate", &named)?;
+        Ok(self.grouped(&[rate], &condition))
     }
 
-    fn key_event(&self) -> String {
+    fn key_event(&self) -> Result<String, DataFusionError> {
         let key = text::text(
             self.question
                 .model()
@@ -228,13 +232,12 @@ impl ScoreQuery<'_> {
                 .unwrap_or_default(),
         );
         let first = "min(event_time) AS \"$key_time\"".to_owned();
-        self.grouped(
-            &[first],
-            &self.of_all_history(&format!("event = {key} AND ")),
-        )
+        let named = format!("event = {key} AND ");
+        let condition = self.of_all_history("time_to_first", &named)?;
+        Ok(self.grouped(&[first], &condition))
     }
 
-    fn history(&self, columns: &BTreeSet<String>) -> String {
+    fn history(&self, columns: &BTreeSet<String>) -> Result<String, DataFusionError> {
         let mut names = BTreeSet::new();
         let mut aggregates = Vec::new();
         let mut is_about_all = false;
@@ -271,29 +274,31 @@ impl ScoreQuery<'_> {
         } else {
             format!("event IN ({}) AND ", text::texts(&names))
         };
-        let condition = self.of_all_history(&named);
+        let signals: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let condition = self.of_all_history(&signals.join(", "), &named)?;
         if balances.is_empty() {
-            return self.grouped(&aggregates, &condition);
+            return Ok(self.grouped(&aggregates, &condition));
         }
         let entity = self.question.entity;
         let keys = key_list(entity, "");
-        format!(
+        Ok(format!(
             "SELECT {keys}, {} FROM (SELECT *, {} FROM events WHERE {} AND {condition}) \
              GROUP BY {keys}",
             aggregates.join(", "),
             balances.join(", "),
             keys_known(entity),
-        )
+        ))
     }
 
-    /// The condition of rows of all history that the model looks at.
-    fn of_all_history(&self, named: &str) -> String {
-        format!(
+    /// The condition of rows of all history that the model looks at, for `what`.
+    fn of_all_history(&self, what: &str, named: &str) -> Result<String, DataFusionError> {
+        self.scope.check_history(what, i64::MIN)?;
+        Ok(format!(
             "{named}event_time < {} AND {}{}",
             text::instant(self.moment.instant_us),
             rules::NO_ACTIVITY,
             rules::and_event_filter(self.question.model()),
-        )
+        ))
     }
 
     fn member_scores(&self) -> Result<String, DataFusionError> {
@@ -399,7 +404,10 @@ impl ScoreQuery<'_> {
 
     pub(super) fn since_us(&self, days: u32) -> Result<i64, DataFusionError> {
         let since_us = self.moment.since_us(days);
-        since_us.ok_or_else(|| outside_calendar(self.moment))
+        let since_us = since_us.ok_or_else(|| outside_calendar(self.moment))?;
+        let what = format!("a look back over {days} days");
+        self.scope.check_history(&what, since_us)?;
+        Ok(since_us)
     }
 }
 

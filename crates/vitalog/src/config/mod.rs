@@ -2,15 +2,20 @@
 //!
 //! Unknown sections and keys are errors, so that a mistyped one is not silently without effect.
 
-use std::net::SocketAddr;
+mod machine;
+mod serving;
+mod span;
+
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use toml::{Table, Value};
 use vitalog_query::QueryConfig;
-use vitalog_server::ServerConfig;
 use vitalog_store::{Durability, StoreConfig};
+
+pub use self::serving::{Addresses, AuthSection, ServerSection, SnapshotSection, TableList};
+pub use self::span::Span;
 
 /// Environment variables that are settings begin so and hold `__` between section and key.
 const PREFIX: &str = "VITALOG_";
@@ -25,6 +30,10 @@ pub struct Config {
     pub server: ServerSection,
     /// Statements.
     pub query: QuerySection,
+    /// Who may call.
+    pub auth: AuthSection,
+    /// Published snapshots.
+    pub snapshot: SnapshotSection,
 }
 
 /// `[store]`
@@ -39,6 +48,20 @@ pub struct StoreSection {
     pub memtable_events_max: Option<usize>,
     /// Bytes in memory at which a flush begins.
     pub memtable_bytes_max: Option<usize>,
+    /// Bytes of hot files beyond which the oldest become cold.
+    pub hot_bytes_max: Option<u64>,
+    /// Cold files of one day beyond which they are merged.
+    pub cold_files_per_day_max: Option<usize>,
+    /// Bytes of decoded columns of cold files that are kept for the next reader.
+    pub cold_cache_bytes_max: Option<u64>,
+    /// Bytes of the disk that appends leave free; 0 keeps none.
+    pub reserved_bytes: Option<u64>,
+    /// Published snapshots kept at once.
+    pub snapshots_max: Option<usize>,
+    /// Within which time an erasure is done everywhere, published snapshots included.
+    pub erasure_deadline: Option<Span>,
+    /// Whole UTC days before today that are kept; all of them where it is not given.
+    pub retention_days: Option<u32>,
 }
 
 /// The names of [`Durability`].
@@ -50,14 +73,6 @@ pub enum DurabilityName {
     /// An acknowledged event survives the end of the process, and may be lost with the last
     /// seconds before a crash of the machine.
     Buffered,
-}
-
-/// `[server]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerSection {
-    /// Address of the gRPC listener.
-    pub grpc: Option<SocketAddr>,
 }
 
 /// `[query]`
@@ -123,6 +138,16 @@ impl Config {
             memtable_bytes_max: given
                 .memtable_bytes_max
                 .unwrap_or(default.memtable_bytes_max),
+            retention_days: given.retention_days,
+            hot_bytes_max: given.hot_bytes_max.unwrap_or_else(hot_bytes_default),
+            cold_files_per_day_max: given
+                .cold_files_per_day_max
+                .unwrap_or(default.cold_files_per_day_max),
+            cold_cache_bytes_max: given
+                .cold_cache_bytes_max
+                .unwrap_or(default.cold_cache_bytes_max),
+            reserved_bytes: given.reserved_bytes.unwrap_or(default.reserved_bytes),
+            snapshots_max: given.snapshots_max.unwrap_or(default.snapshots_max),
             ..default
         }
     }
@@ -137,14 +162,6 @@ impl Config {
             ..default
         }
     }
-
-    /// The settings of the server; `grpc` is a flag, which goes before all else.
-    #[must_use]
-    pub fn server(&self, grpc: Option<SocketAddr>) -> ServerConfig {
-        let default = ServerConfig::default();
-        let grpc = grpc.or(self.server.grpc).unwrap_or(default.grpc);
-        ServerConfig { grpc, ..default }
-    }
 }
 
 impl From<DurabilityName> for Durability {
@@ -154,6 +171,12 @@ impl From<DurabilityName> for Durability {
             DurabilityName::Buffered => Self::Buffered,
         }
     }
+}
+
+/// Bytes of hot files where nothing says otherwise: a quarter of the memory, so that what is asked
+/// most stays in it.
+fn hot_bytes_default() -> u64 {
+    machine::memory_bytes().map_or(StoreConfig::default().hot_bytes_max, |bytes| bytes / 4)
 }
 
 /// A variable's text as the type that TOML would give it.
@@ -183,8 +206,13 @@ mod tests {
     fn the_environment_goes_before_the_file_and_flags_before_both() {
         let file = "[server]\ngrpc = \"127.0.0.1:1\"\n[store]\ndurability = \"buffered\"";
         let config = parse(file, &[("VITALOG_SERVER__GRPC", "127.0.0.1:2")]).expect("valid");
-        assert_eq!(config.server(None).grpc.port(), 2);
-        assert_eq!(config.server("127.0.0.1:3".parse().ok()).grpc.port(), 3);
+        let port = |grpc: Option<&str>| {
+            let grpc = grpc.and_then(|grpc| grpc.parse().ok());
+            let addresses = Addresses { grpc, http: None };
+            config.server(addresses).expect("no files").grpc.port()
+        };
+        assert_eq!(port(None), 2);
+        assert_eq!(port(Some("127.0.0.1:3")), 3);
         assert_eq!(config.store().durability, Durability::Buffered);
         assert_eq!(
             parse("", &[("VITALOG_DATA", "x"), ("PATH", "y")])
@@ -196,12 +224,32 @@ mod tests {
     }
 
     #[test]
+    fn sizes_of_tiers_are_settings() {
+        let file = "[store]\nhot_bytes_max = 1\ncold_files_per_day_max = 2\n\
+                    cold_cache_bytes_max = 3\nreserved_bytes = 4";
+        let config = parse(file, &[("VITALOG_STORE__SNAPSHOTS_MAX", "5")]).expect("valid");
+        let store = config.store();
+        assert_eq!((store.hot_bytes_max, store.cold_files_per_day_max), (1, 2));
+        assert_eq!((store.cold_cache_bytes_max, store.reserved_bytes), (3, 4));
+        assert_eq!(store.snapshots_max, 5);
+        let store = parse("", &[]).expect("valid").store();
+        assert_eq!(store.hot_bytes_max, hot_bytes_default());
+        assert_eq!(store.reserved_bytes, StoreConfig::default().reserved_bytes);
+    }
+
+    #[test]
     fn unknown_keys_and_wrong_types_are_errors() {
         for (text, named) in [
             ("[store]\nduralibity = \"synced\"", "duralibity"),
             ("[stores]", "stores"),
             ("[store]\ndurability = \"maybe\"", "maybe"),
             ("[query]\nmemory_bytes = \"much\"", "much"),
+            ("[store]\nhot_bytes = 1", "hot_bytes"),
+            ("[store]\nhot_bytes_max = -1", "-1"),
+            ("[store]\nreserved_bytes = \"64 MiB\"", "64 MiB"),
+            ("[snapshot]\nevery = \"1 hour\"", "1 hour"),
+            ("[snapshot]\ntables = 7", "list of names"),
+            ("[auth]\ntokens = \"x\"", "tokens"),
         ] {
             let error = format!("{:#}", parse(text, &[]).expect_err(text));
             assert!(error.contains(named), "{error}");

@@ -1,0 +1,151 @@
+//! Imports that can be taken back: what an import adds is recorded under a name while it runs.
+//!
+//! Recorded at its beginning, every few seconds, and at its end: what a killed import added after
+//! the last record stays, and importing the same files again counts it as duplicates.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use chrono::DateTime;
+use vitalog_event::format_timestamp_us;
+use vitalog_store::{Clock, ImportBatch, Store, SystemClock};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::local::{Missing, open_store};
+use super::super::progress::count;
+use super::super::receipt::{RemovalBar, write_receipt};
+use crate::config::Config;
+use crate::import::SourcePath;
+
+/// Time between two records of an import under way.
+const RECORD_EVERY: Duration = Duration::from_secs(5);
+
+/// Records what one import adds.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    store: Arc<Store>,
+    batch: ImportBatch,
+    /// Events of the batch before this run.
+    before: u64,
+    next: Instant,
+}
+
+impl Recorder {
+    /// A recorder for a batch of `name`, or of a name made of the time and the files. A batch that
+    /// is there already, and was not taken back, goes on.
+    pub fn new(store: Arc<Store>, name: Option<&str>, files: &[SourcePath]) -> Self {
+        let files: Vec<String> = files.iter().map(ToString::to_string).collect();
+        let now_us = SystemClock.now_us();
+        let name = name.map_or_else(|| default_name(now_us, &files), str::to_owned);
+        let known = store.imports().into_iter().find(|known| known.name == name);
+        let mut batch = known
+            .filter(|known| known.undone_at_us.is_none())
+            .unwrap_or(ImportBatch {
+                name,
+                begun_at_us: now_us,
+                ..ImportBatch::default()
+            });
+        for file in files {
+            if !batch.files.contains(&file) {
+                batch.files.push(file);
+            }
+        }
+        batch.is_finished = false;
+        Self {
+            store,
+            before: batch.events,
+            batch,
+            // The first events are recorded at once.
+            next: Instant::now(),
+        }
+    }
+
+    /// Adds the seqs of one append, and records what was added so far when it is time.
+    pub fn add(&mut self, seqs: (i64, i64)) -> anyhow::Result<()> {
+        self.batch.add(seqs);
+        if Instant::now() >= self.next {
+            self.store.record_import(&self.batch)?;
+            self.next = Instant::now() + RECORD_EVERY;
+        }
+        Ok(())
+    }
+
+    /// Records everything. Returns the batch's name, where this run added something.
+    pub fn finish(&mut self, is_finished: bool) -> anyhow::Result<Option<String>> {
+        if self.batch.events == self.before {
+            return Ok(None);
+        }
+        self.batch.is_finished = is_finished;
+        self.store.record_import(&self.batch)?;
+        Ok(Some(self.batch.name.clone()))
+    }
+}
+
+/// import-20250301T120000Z-1a2b3c4d.
+fn default_name(now_us: i64, files: &[String]) -> String {
+    let time = DateTime::from_timestamp_micros(now_us).unwrap_or_default();
+    let hash = xxh3_64(files.join("\0").as_bytes()) as u32;
+    format!("import-{}-{hash:08x}", time.format("%Y%m%dT%H%M%SZ"))
+}
+
+/// `import --list`.
+pub(super) fn list(data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
+    let store = open_store(data, config, Missing::Refuse)?;
+    let mut out = std::io::stdout().lock();
+    let imports = store.imports();
+    if imports.is_empty() {
+        writeln!(out, "no import was recorded")?;
+    }
+    for batch in imports {
+        let state = match batch.undone_at_us {
+            Some(undone_us) => format!("taken back {}", format_timestamp_us(undone_us)),
+            None if batch.is_finished => "finished".to_owned(),
+            None => "broken off".to_owned(),
+        };
+        writeln!(
+            out,
+            "{}  begun {}  {} events  {state}  {}",
+            batch.name,
+            format_timestamp_us(batch.begun_at_us),
+            count(batch.events),
+            batch.files.join(" ")
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `import --undo`.
+pub(super) fn undo(name: &str, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
+    let store = open_store(data, config, Missing::Refuse)?;
+    if !store.imports().iter().any(|batch| batch.name == name) {
+        bail!("there is no import {name:?}; `vitalog import --list` lists those there are");
+    }
+    let bar = RemovalBar::new("taking back");
+    let undone = store.undo_import(name, bar.progress());
+    bar.finish();
+    write_receipt(&mut std::io::stdout().lock(), &undone?)?;
+    store.close()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_made_of_the_time_and_the_files() {
+        let files =
+            |names: &[&str]| -> Vec<String> { names.iter().map(|&n| n.to_owned()).collect() };
+        let name = default_name(1_740_830_400_000_000, &files(&["a.csv", "b.csv"]));
+        assert!(name.starts_with("import-20250301T120000Z-"), "{name}");
+        assert_eq!(name.len(), "import-20250301T120000Z-".len() + 8);
+        assert_ne!(
+            name,
+            default_name(1_740_830_400_000_000, &files(&["a.csvb.csv"]))
+        );
+    }
+}

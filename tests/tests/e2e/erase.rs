@@ -1,0 +1,196 @@
+//! Erasing, retention and taking imports back, as an operator does them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use vitalog_tests::Vitalog;
+
+use crate::{Place, assert_failed};
+
+/// Everything, a row a line, in any order.
+const EVERYTHING: [&str; 5] = ["sql", "--format", "jsonl", "-c", "SELECT * FROM events"];
+
+/// Small log files, so that commands are quick.
+fn small(place: &Place) -> Vitalog {
+    place
+        .vitalog()
+        .with_setting("VITALOG_STORE__WAL_FILE_BYTES", "262144")
+}
+
+fn lines(vitalog: &Vitalog) -> BTreeSet<String> {
+    vitalog
+        .stdout_of(&EVERYTHING)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The files below `folder` that hold `text`.
+fn files_with(folder: &std::path::Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files_with(&entry.path(), text));
+        } else {
+            let bytes = fs::read(entry.path()).unwrap();
+            if bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+            {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn an_erased_user_is_proved_gone_and_everyone_else_is_as_before() {
+    let place = Place::new();
+    let vitalog = small(&place);
+    let mut lines_of_file = String::new();
+    for (n, user) in ["ann@example.org", "bob@example.org", "joann@example.org"]
+        .into_iter()
+        .cycle()
+        .take(60)
+        .enumerate()
+    {
+        let inviter = if n == 7 {
+            r#","properties":{"invited_by":"ann@example.org"}"#
+        } else {
+            ""
+        };
+        lines_of_file.push_str(&format!(
+            r#"{{"event_id":"e{n}","event_time":"2025-03-{:02}T10:00:00Z","event":"login","account_id":"acme {}","user_id":"{user}"{inviter}}}"#,
+            n % 9 + 1,
+            n % 4,
+        ));
+        lines_of_file.push('\n');
+    }
+    let file = place.write("events.jsonl", lines_of_file);
+    vitalog.stdout_of(&["import", &file]);
+    let before = lines(&vitalog);
+
+    let there = vitalog.run(&["verify", "--erased", "ann@example.org"]);
+    assert_eq!(there.code, 1);
+    assert!(there.stdout.contains("the identity of events"), "{there:?}");
+    // Nobody is there to be asked.
+    let asked = vitalog.run(&["erase", "--user", "ann@example.org"]);
+    assert_failed(&asked, 1, &["--yes"]);
+    assert_eq!(lines(&vitalog), before);
+
+    let erased = vitalog.run(&["erase", "--user", "ann@example.org", "--yes"]);
+    assert_eq!(
+        (
+            erased.code,
+            erased.fact("events removed"),
+            erased.fact("receipt")
+        ),
+        (0, 20, 1)
+    );
+    let is_other = |line: &&String| !line.contains(r#""user_id":"ann@example.org""#);
+    let others: BTreeSet<String> = before.iter().filter(is_other).cloned().collect();
+    assert_eq!(lines(&vitalog), others);
+    let gone = vitalog.run(&["verify", "--erased", "ann@example.org", "--kind", "user"]);
+    assert_eq!(gone.code, 0, "{gone:?}");
+    for words in [
+        "mentioned by other events",
+        "a part of other ids",
+        "receipt 1",
+        "searched every byte of",
+    ] {
+        assert!(gone.stdout.contains(words), "{words}: {gone:?}");
+    }
+
+    let again = vitalog.run(&["erase", "--user", "ann@example.org", "--yes"]);
+    assert!(
+        again.code == 0 && again.stdout.contains("nothing was left to remove"),
+        "{again:?}"
+    );
+    let unknown = vitalog.run(&["erase", "--account", "nobody", "--yes"]);
+    assert_failed(&unknown, 1, &["\"nobody\"", "nothing to erase"]);
+    vitalog.stdout_of(&["erase", "--account", "acme 2", "--yes"]);
+    assert_eq!(files_with(vitalog.data(), "acme 2"), [""; 0]);
+    assert_eq!(
+        vitalog
+            .stdout_of(&["erase", "--list"])
+            .matches("receipt ")
+            .count(),
+        2
+    );
+    assert_eq!(vitalog.run(&["verify"]).code, 0);
+    assert_eq!(vitalog.run(&["erase"]).code, 2);
+}
+
+#[test]
+fn an_import_is_taken_back_and_can_be_repeated() {
+    let place = Place::new();
+    let vitalog = small(&place);
+    let first = place.write_events("first.jsonl", 0..300);
+    let second = place.write_events("second.jsonl", 200..500);
+    vitalog.stdout_of(&["import", &first]);
+    let before = lines(&vitalog);
+    let told = vitalog.stdout_of(&["import", &second, "--batch", "march"]);
+    assert!(told.contains("batch march"), "{told}");
+    let whole = lines(&vitalog);
+    assert_eq!(whole.len(), 500);
+    let listed = vitalog.stdout_of(&["import", "--list"]);
+    let names: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split("  ").next())
+        .collect();
+    assert!(
+        names.len() == 2 && names[0].starts_with("import-2") && names[1] == "march",
+        "{listed}"
+    );
+    assert!(listed.contains("200 events  finished"), "{listed}");
+
+    let undone = vitalog.run(&["import", "--undo", "march"]);
+    assert_eq!((undone.code, undone.fact("events removed")), (0, 200));
+    assert_eq!(lines(&vitalog), before);
+    let twice = vitalog.run(&["import", "--undo", "march"]);
+    assert_failed(&twice, 1, &["was taken back before"]);
+    assert_failed(&vitalog.run(&["import", "--undo", "april"]), 1, &["--list"]);
+
+    let repeated = vitalog.run(&["import", &second, "--batch", "march"]);
+    assert_eq!(
+        (repeated.fact("accepted"), repeated.fact("duplicates")),
+        (200, 100)
+    );
+    assert_eq!(lines(&vitalog).len(), 500);
+    vitalog.stdout_of(&["import", "--undo", "march"]);
+    assert_eq!(lines(&vitalog), before);
+}
+
+#[test]
+fn old_days_are_dropped_and_refused() {
+    let place = Place::new();
+    let vitalog = small(&place);
+    let old = r#"{"event_id":"a","event_time":"2020-01-01T00:00:00Z","event":"login","account_id":"acme","user_id":"ann"}
+{"event_id":"b","event_time":"2020-01-01T00:00:00Z","event":"$group","account_id":"acme","properties":{"plan":"pro"}}
+"#;
+    let file = place.write("old.jsonl", old);
+    vitalog.stdout_of(&["import", &file]);
+    assert_failed(&vitalog.run(&["retention", "--days", "30"]), 1, &["--yes"]);
+    let dropped = vitalog.run(&["retention", "--days", "30", "--yes"]);
+    assert_eq!((dropped.code, dropped.fact("events removed")), (0, 1));
+    assert_eq!(vitalog.rows("SELECT plan FROM accounts")[0]["plan"], "pro");
+    assert_eq!(vitalog.count_events(), 1);
+
+    let rejects = place.path("rejects.jsonl");
+    let again = vitalog.run(&["import", &file, "--rejects", &crate::text(&rejects)]);
+    assert_eq!((again.fact("accepted"), again.fact("rejected")), (0, 2));
+    assert!(
+        fs::read_to_string(rejects)
+            .unwrap()
+            .contains("past_retention")
+    );
+    let steps = vitalog.run(&["sql", "-c", "SELECT first_time FROM health_steps()"]);
+    assert_failed(&steps, 1, &["RETENTION", "the retention dropped"]);
+    assert_failed(
+        &vitalog.run(&["retention", "--days", "0", "--yes"]),
+        2,
+        &["--days"],
+    );
+}
