@@ -1,3 +1,5 @@
+//! What the simulated product of the demo promises: reproducible, valid, and with a fate an account.
+
 use std::collections::{HashMap, HashSet};
 
 use vitalog_event::DAY_US;

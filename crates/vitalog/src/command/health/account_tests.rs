@@ -1,3 +1,5 @@
+//! What the explanation of one account looks like: every part, on a plain screen and on a terminal.
+
 use super::parts::{Signal, short};
 use super::*;
 

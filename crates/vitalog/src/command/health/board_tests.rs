@@ -1,3 +1,5 @@
+//! The order of the score table, its sums, and what it says of the model.
+
 use super::*;
 
 fn standing(id: &str, score: Option<f64>, status: Option<&str>) -> Standing {
