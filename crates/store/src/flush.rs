@@ -90,10 +90,7 @@ impl FlushJob {
             manifest.wal_first = self.wal_first;
         })?;
         drop(reservation);
-        if let Err(error) = self.ledger.collect(self.manifests_kept) {
-            // Nothing is lost: the next flush and the next open collect again.
-            tracing::warn!(%error, "files that are no longer needed were left");
-        }
+        self.ledger.try_collect(self.manifests_kept);
         Ok(Flushed {
             manifest,
             segment: entry.map(|entry| Segment::new(Arc::clone(&self.directory), entry)),

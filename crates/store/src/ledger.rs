@@ -153,6 +153,13 @@ impl Ledger {
         state.pins.values().any(|manifest| manifest.number < number)
     }
 
+    /// As [`Ledger::collect`]; what cannot be removed now is left to the next time.
+    pub fn try_collect(&self, kept: usize) {
+        if let Err(error) = self.collect(kept) {
+            tracing::warn!(%error, "files that are no longer needed were left");
+        }
+    }
+
     /// Removes older manifests beyond `kept`, then every file that neither the kept ones, nor a
     /// pin, nor a reservation needs, and temporary files. Whoever replaced a file has opened it
     /// before, so readers of older snapshots still read it.

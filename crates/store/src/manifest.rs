@@ -138,16 +138,18 @@ impl Manifest {
 
     /// The names of all files it needs.
     pub fn files(&self) -> BTreeSet<String> {
-        let segments = self.segments.iter().map(|segment| segment.name.clone());
-        segments
-            .chain(
-                self.cold
-                    .iter()
-                    .flat_map(|file| [file.parquet(), file.sidecar()]),
-            )
-            .chain(self.symbols.iter().map(|symbols| symbols.name.clone()))
-            .chain(self.definitions.iter().map(|file| file.name.clone()))
-            .collect()
+        self.parts().into_iter().map(|part| part.name).collect()
+    }
+
+    /// The same manifest of no file yet.
+    pub fn without_files(self) -> Self {
+        Self {
+            segments: Vec::new(),
+            cold: Vec::new(),
+            symbols: Vec::new(),
+            definitions: Vec::new(),
+            ..self
+        }
     }
 
     /// Gives the store an id where it has none: 32 hexadecimal digits from what the first commit

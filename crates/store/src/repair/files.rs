@@ -20,13 +20,7 @@ pub(super) fn check(
 ) -> Result<Checked> {
     let disk = directory.as_ref();
     let mut checked = Checked {
-        manifest: Manifest {
-            segments: Vec::new(),
-            cold: Vec::new(),
-            symbols: Vec::new(),
-            definitions: Vec::new(),
-            ..manifest.clone()
-        },
+        manifest: manifest.clone().without_files(),
         ..Checked::default()
     };
     for file in &manifest.symbols {

@@ -74,13 +74,7 @@ pub(super) fn rebuild(
 ) -> Result<Checked> {
     let disk = directory.as_ref();
     let mut checked = Checked {
-        manifest: Manifest {
-            segments: Vec::new(),
-            cold: Vec::new(),
-            symbols: Vec::new(),
-            definitions: Vec::new(),
-            ..manifests.base()
-        },
+        manifest: manifests.base().without_files(),
         lacks_symbols: true,
         ..Checked::default()
     };

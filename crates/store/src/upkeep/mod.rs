@@ -214,7 +214,7 @@ impl Upkeep {
                 .collect(),
         };
         self.install(change)?;
-        self.collect(self.config.manifests_kept);
+        self.ledger.try_collect(self.config.manifests_kept);
         Ok(manifest)
     }
 
@@ -249,12 +249,5 @@ impl Upkeep {
             .send(Command::Control(Control::Install { change, reply }))
             .map_err(|_| StoreError::Closed)?;
         done.recv().map_err(|_| StoreError::Closed)
-    }
-
-    /// Removes files that nothing needs; what cannot be removed now is left to the next time.
-    pub fn collect(&self, manifests_kept: usize) {
-        if let Err(error) = self.ledger.collect(manifests_kept) {
-            tracing::warn!(%error, "files that are no longer needed were left");
-        }
     }
 }
