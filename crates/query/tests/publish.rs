@@ -489,3 +489,49 @@ async fn requests_that_make_no_sense_leave_nothing() {
             })
     );
 }
+
+/// A model that looks back past the days that are kept is left out by name; all else is there.
+#[tokio::test]
+async fn a_model_that_asks_for_dropped_days_is_left_out_and_named() {
+    let mut rows = rows();
+    rows.push(Row {
+        event_id: "ancient".to_owned(),
+        time_us: FixedClock.now_us() - 130 * 24 * HOUR_US,
+        event: "login".to_owned(),
+        account_id: Some("acme".to_owned()),
+        user_id: Some("ann".to_owned()),
+        ..Row::default()
+    });
+    let store = store_of(&rows, Layout::Mixed);
+    define_models(&store);
+    let steps = "name = \"steps\"\nperiod_days = 2\nsteps = [\"login\", \"export\"]";
+    store
+        .define(DefinitionKind::Model, "steps", Some(steps))
+        .unwrap();
+    let engine = engine_over(&store);
+    let whole = engine.publish(PublishRequest::new(HOUR_US)).await.unwrap();
+    let models = |table: &str, snapshot: &PublishedSnapshot| -> BTreeSet<String> {
+        let rows = read(&store, snapshot, table);
+        let names = rows.column_by_name("model").unwrap();
+        let names = names.as_string::<i32>().iter().flatten();
+        names.map(str::to_owned).collect()
+    };
+    assert!(models("health_scores", &whole).contains("steps"));
+    // Further back than every other model looks.
+    let day = day_of_timestamp_us(FixedClock.now_us()) - 100;
+    store.retain_from(day, Box::new(|_| {})).unwrap();
+    let snapshot = engine.publish(PublishRequest::new(HOUR_US)).await.unwrap();
+    for table in ["health_scores", "account_signals", "health_scores_daily"] {
+        let manifest = store.published().manifest(table, &snapshot.id).unwrap();
+        for left_out in &manifest.unwrap().left_out {
+            assert!(left_out.reason.contains("RETENTION"), "{left_out:?}");
+            assert!(!models(table, &snapshot).contains(&left_out.model));
+        }
+    }
+    let scores = store.published().manifest("health_scores", &snapshot.id);
+    let left_out = scores.unwrap().unwrap().left_out.clone();
+    assert_eq!(left_out.len(), 1, "{left_out:?}");
+    assert_eq!(left_out[0].model, "steps");
+    assert!(models("health_scores", &snapshot).contains("default"));
+    assert!(read(&store, &snapshot, "events").num_rows() > 0);
+}

@@ -28,6 +28,10 @@ pub(crate) enum TokenKind {
     Snapshots = 5,
     /// A place among the files of a published snapshot.
     SnapshotFiles = 6,
+    /// A place in a list of imports.
+    Imports = 7,
+    /// A place in a list of receipts.
+    Receipts = 8,
 }
 
 /// `message` as a token.

@@ -4,6 +4,7 @@
 //! end of the server cuts it short.
 
 mod backup;
+mod records;
 mod removal;
 mod stats;
 
@@ -61,6 +62,24 @@ impl UpkeepService for Upkeep {
         Ok(Response::new(v1::UpkeepServiceUndoImportResponse {
             receipt,
         }))
+    }
+
+    async fn list_imports(
+        &self,
+        request: Request<v1::UpkeepServiceListImportsRequest>,
+    ) -> Result<Response<v1::UpkeepServiceListImportsResponse>, Status> {
+        let request = request.into_inner();
+        let page = records::imports(&self.store, request.page_size, request.page_token)?;
+        Ok(Response::new(page))
+    }
+
+    async fn list_receipts(
+        &self,
+        request: Request<v1::UpkeepServiceListReceiptsRequest>,
+    ) -> Result<Response<v1::UpkeepServiceListReceiptsResponse>, Status> {
+        let request = request.into_inner();
+        let page = records::receipts(&self.store, request.page_size, request.page_token)?;
+        Ok(Response::new(page))
     }
 
     async fn compact(

@@ -397,3 +397,32 @@ async fn the_schedule_publishes_and_keeps_the_newest() {
     assert!(shutdown.abandoned <= 1);
     store.close().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_of_other_tables_do_not_hold_up_the_schedule() {
+    let config = ServerConfig {
+        snapshots: SnapshotConfig {
+            every: Some(Duration::from_millis(250)),
+            keep: 1_000,
+            tables: vec!["events".to_owned(), "accounts".to_owned()],
+            ..SnapshotConfig::default()
+        },
+        ..free_port()
+    };
+    let server = TestServer::with(config, StoreConfig::default()).await;
+    append(&mut server.events().await, numbered(0..10)).await;
+    let scheduled = || {
+        let listed = server.store.published().list();
+        let with_accounts = listed.iter().filter(|one| one.table("accounts").is_some());
+        with_accounts.count()
+    };
+    let mut asked_for = 0;
+    while scheduled() < 3 {
+        asked_for += 1;
+        assert!(asked_for < 600, "{} were scheduled", scheduled());
+        publish(&server.store, "events", 10, DAY);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (_, store) = server.shut_down().await;
+    store.close().unwrap();
+}

@@ -10,12 +10,13 @@ use support::{TestServer, append, cause, field_of, free_port, numbered};
 use tonic::{Code, Request};
 use vitalog_disk::RealDirectory;
 use vitalog_server::{Access, Scope, ServerConfig, TokenLine, Tokens};
-use vitalog_store::{StoreConfig, restore_directory};
+use vitalog_store::{ImportBatch, StoreConfig, restore_directory};
 use vitalog_wire::vitalog::v1::upkeep_service_erase_request::Entity;
 use vitalog_wire::vitalog::v1::{
     CompactionGoal, Tier, TierStats, UpkeepServiceBackupRequest, UpkeepServiceCompactRequest,
     UpkeepServiceEraseRequest, UpkeepServiceGetStatsRequest, UpkeepServiceGetStatsResponse,
-    UpkeepServiceRetainRequest, UpkeepServiceUndoImportRequest,
+    UpkeepServiceListImportsRequest, UpkeepServiceListReceiptsRequest, UpkeepServiceRetainRequest,
+    UpkeepServiceUndoImportRequest,
 };
 
 fn compaction(goal: CompactionGoal) -> UpkeepServiceCompactRequest {
@@ -198,6 +199,81 @@ async fn events_are_erased_with_a_receipt_and_wrong_requests_are_told_so() {
             .code(),
     ];
     assert_eq!(codes, [Code::InvalidArgument; 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_and_receipts_are_listed_in_pages() {
+    let server = TestServer::start().await;
+    append(&mut server.events().await, numbered(0..600)).await;
+    for (at, name) in ["b", "a", "c"].into_iter().enumerate() {
+        let mut batch = ImportBatch {
+            name: name.to_owned(),
+            files: vec![format!("{name}.csv")],
+            begun_at_us: 1_740_787_200_000_000 + at as i64,
+            is_finished: at != 2,
+            ..ImportBatch::default()
+        };
+        batch.add((at as i64 * 100 + 1, at as i64 * 100 + 50));
+        server.store.record_import(&batch).unwrap();
+    }
+    let mut client = server.upkeep().await;
+    for batch in ["c", "a"] {
+        let batch = batch.to_owned();
+        let undone = client
+            .undo_import(UpkeepServiceUndoImportRequest { batch })
+            .await;
+        let receipt = undone.unwrap().into_inner().receipt.unwrap();
+        assert_eq!((receipt.rows, receipt.is_repeated), (50, false));
+    }
+    let (mut imports, mut receipts) = (Vec::new(), Vec::new());
+    let mut page_token = String::new();
+    loop {
+        let request = UpkeepServiceListImportsRequest {
+            page_size: 2,
+            page_token,
+        };
+        let page = client.list_imports(request).await.unwrap().into_inner();
+        imports.extend(page.imports);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let told = imports.iter().map(|one| {
+        let name = one.name.as_str();
+        (name, one.events, one.is_finished, one.undone_at.is_some())
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("b", 50, true, false),
+            ("a", 50, true, true),
+            ("c", 50, false, true)
+        ]
+    );
+    assert_eq!(imports[0].files, ["b.csv"]);
+    loop {
+        let request = UpkeepServiceListReceiptsRequest {
+            page_size: 1,
+            page_token,
+        };
+        let page = client.list_receipts(request).await.unwrap().into_inner();
+        assert_eq!(page.receipts.len(), 1);
+        receipts.extend(page.receipts);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let numbers: Vec<u64> = receipts.iter().map(|receipt| receipt.number).collect();
+    assert_eq!(numbers, [1, 2]);
+    let page_token = "of nobody".to_owned();
+    let request = UpkeepServiceListReceiptsRequest {
+        page_token,
+        ..Default::default()
+    };
+    let refused = client.list_receipts(request).await.unwrap_err();
+    assert_eq!(field_of(&refused), "page_token");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ use crate::error::{Result, StoreError};
 use crate::ledger::NAMED_FOLDERS;
 use crate::manifest::{self, Manifest, Part};
 use crate::quarantine;
+use crate::segment::SegmentEntry;
 use crate::store::Store;
 use crate::verify::{VerifyReport, verify_files};
 use crate::wal;
@@ -37,7 +38,7 @@ pub struct BackupReport {
 pub struct RestoreReport {
     /// The last `seq` of the restored store.
     pub seq: i64,
-    /// Rows in its segments.
+    /// Its rows, hot and cold.
     pub rows: u64,
     /// Its files, the manifest left out.
     pub restored: FileCount,
@@ -218,9 +219,15 @@ pub fn restore_directory(
     manifest.write(target.as_ref())?;
     Ok(RestoreReport {
         seq: manifest.seq,
-        rows: manifest.segments.iter().map(|one| one.rows() as u64).sum(),
+        rows: rows_of(&manifest),
         restored,
     })
+}
+
+fn rows_of(manifest: &Manifest) -> u64 {
+    let hot = manifest.segments.iter().map(SegmentEntry::rows);
+    let cold = manifest.cold.iter().map(|file| file.statistics.rows);
+    hot.chain(cold).map(|rows| rows as u64).sum()
 }
 
 /// A target is empty, or holds what an earlier restore of the same backup left before it had a

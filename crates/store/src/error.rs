@@ -1,6 +1,6 @@
 //! What can go wrong in the store, with file, offset, expected and found, and a small public kind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow_schema::ArrowError;
 use thiserror::Error;
@@ -137,6 +137,17 @@ impl StoreError {
     #[must_use]
     pub fn is_missing_file(&self) -> bool {
         matches!(self, Self::Disk(error) if error.kind() == DiskErrorKind::Missing)
+    }
+
+    /// The file concerned, where the error knows one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk(error) => Some(error.path()),
+            Self::Damaged { path, .. } | Self::Version { path, .. } | Self::Arrow { path, .. } => {
+                Some(path)
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn damaged(

@@ -7,6 +7,7 @@
 //! Invariants: a number is never given twice, also across restarts; a file is removed only when
 //! no kept manifest, no pin and no reservation needs it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +47,8 @@ struct State {
     /// Manifests whose files are kept, by a number of the pin.
     pins: BTreeMap<u64, Arc<Manifest>>,
     pins_made: u64,
+    /// What the manifests on disk name, as far as it is known, by their numbers.
+    named: BTreeMap<u64, BTreeSet<String>>,
 }
 
 /// A number for a file that is being written: no file of it is an orphan while this lives.
@@ -83,6 +86,7 @@ impl Ledger {
     pub fn new(directory: Arc<dyn Directory>, manifest: Manifest) -> Result<Self> {
         let highest = highest_number(directory.as_ref(), manifest.number)?;
         let state = State {
+            named: BTreeMap::from([(manifest.number, manifest.files())]),
             manifest: Arc::new(manifest),
             highest,
             reserved: BTreeSet::new(),
@@ -129,6 +133,7 @@ impl Ledger {
         state.highest += 1;
         manifest.number = state.highest;
         manifest.write(self.directory.as_ref())?;
+        state.named.insert(manifest.number, manifest.files());
         state.manifest = Arc::new(manifest);
         Ok(Arc::clone(&state.manifest))
     }
@@ -164,26 +169,33 @@ impl Ledger {
     /// pin, nor a reservation needs, and temporary files. Whoever replaced a file has opened it
     /// before, so readers of older snapshots still read it.
     ///
+    /// Cost: lists the folders; a kept manifest is read only where an earlier run wrote it, once.
+    ///
     /// # Errors
     /// A failing disk; whatever is left is collected the next time.
     pub fn collect(&self, kept: usize) -> Result<()> {
         // Held to the end: a commit meanwhile could name what is about to be removed.
-        let state = self.state();
+        let mut state = self.state();
+        let state = &mut *state;
         let directory = self.directory.as_ref();
         let numbers = Manifest::numbers(directory)?;
         let (gone, kept) = numbers.split_at(numbers.len().saturating_sub(kept.max(1)));
         let mut needed: BTreeSet<String> = BTreeSet::new();
-        let pinned = state.pins.values().chain([&state.manifest]);
-        for manifest in pinned {
+        for manifest in state.pins.values() {
             needed.extend(manifest.files());
         }
+        let in_force = state.manifest.number;
+        (state.named).retain(|number, _| *number == in_force || kept.contains(number));
         for &number in kept {
-            // A damaged older manifest names nothing; what it needed is kept by the newer ones,
-            // or was dropped by them.
-            if let Ok(manifest) = Manifest::read(directory, number) {
-                needed.extend(manifest.files());
+            // A damaged older manifest names nothing; what it needed is kept by the newer ones, or
+            // was dropped by them.
+            if let Entry::Vacant(unknown) = state.named.entry(number)
+                && let Ok(manifest) = Manifest::read(directory, number)
+            {
+                unknown.insert(manifest.files());
             }
         }
+        needed.extend(state.named.values().flatten().cloned());
         for &number in gone {
             directory.remove(&Manifest::file_name(number))?;
         }
@@ -271,6 +283,31 @@ mod tests {
         drop((pin, reservation));
         ledger.collect(1).expect("collected");
         assert!(!directory.exists(&reserved).expect("asked"));
+    }
+
+    #[test]
+    fn what_a_kept_manifest_names_is_known_without_reading_it_again() {
+        let (directory, ledger) = ledger();
+        let old = ledger.commit(|manifest| {
+            manifest.symbols.push(crate::manifest::SymbolEntry {
+                name: format!("{SYMBOL_FOLDER}/{:016}.symbols", 1),
+                bytes: 4,
+                from: crate::symbols::Marks::default(),
+            });
+        });
+        let old = old.expect("written");
+        let name = old.symbols[0].name.clone();
+        write_atomically(&directory, &name, b"text").expect("written");
+        ledger
+            .commit(|manifest| manifest.symbols.clear())
+            .expect("written");
+        directory
+            .truncate(&Manifest::file_name(old.number), 9)
+            .expect("in range");
+        ledger.collect(2).expect("collected");
+        assert!(directory.exists(&name).expect("asked"));
+        ledger.collect(1).expect("collected");
+        assert!(!directory.exists(&name).expect("asked"));
     }
 
     #[test]

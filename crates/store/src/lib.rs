@@ -34,6 +34,7 @@ mod room;
 mod section;
 mod segment;
 mod snapshot;
+mod spool;
 mod stats;
 mod store;
 mod symbols;
@@ -52,9 +53,9 @@ pub use imports::ImportBatch;
 pub use open::OpenReport;
 pub use promoted::{NumberStyle, PromotedBlob, PromotedColumn, PromotedColumns, PromotedValues};
 pub use published::{
-    DraftFile, FileBounds, LinkedFile, Published, PublishedColumn, PublishedFile, PublishedPath,
-    PublishedSnapshot, PublishedTable, Revocation, RevocationReason, SnapshotDraft, SnapshotId,
-    SnapshotTerms, TableManifest,
+    DraftFile, FileBounds, LeftOutModel, LinkedFile, Published, PublishedColumn, PublishedFile,
+    PublishedPath, PublishedSnapshot, PublishedTable, Revocation, RevocationReason, SnapshotDraft,
+    SnapshotId, SnapshotTerms, TableManifest,
 };
 pub use quarantine::Quarantined;
 pub use removal::{
@@ -70,6 +71,6 @@ pub use snapshot::{Slice, Snapshot};
 pub use stats::{StoreStatistics, Tier, TierStatistics};
 pub use store::Store;
 pub use symbols::{Domain, Member, NULL_SYMBOL, Symbols};
-pub use upkeep::{CompactionGoal, CompactionReport};
+pub use upkeep::{CompactionGoal, CompactionReport, DamagedFile};
 pub use verify::{Damage, VerifyReport, verify_directory};
 pub use writer::{AppendReceipt, Reply};

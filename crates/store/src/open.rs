@@ -39,6 +39,9 @@ pub struct OpenReport {
     pub quarantined: Option<Quarantined>,
     /// Erasures and other removals that an earlier run had begun, finished before this one serves.
     pub finished_removals: usize,
+    /// Those that could not be finished now, for a damaged file or a full disk: they are pending,
+    /// and tried again. Until then events that they did not reach may be seen.
+    pub unfinished_removals: usize,
 }
 
 /// Everything the writer thread needs, and the report.
@@ -120,6 +123,7 @@ pub(crate) fn open(
         flushing: None,
         flush_at_halves: HALVES_FULL,
         upkeep,
+        is_short: false,
         written: Arc::default(),
         removing: in_force.pending.clone(),
         retained_from_day: in_force.retained_from_day,
@@ -138,6 +142,7 @@ pub(crate) fn open(
         replayed_definitions: replay.definitions_replayed,
         quarantined: log.quarantined,
         finished_removals: in_force.pending.len(),
+        unfinished_removals: 0,
     };
     Ok((writer, report))
 }

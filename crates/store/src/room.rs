@@ -45,6 +45,15 @@ impl Writability {
             Err(error) => Err(error.to_string()),
         }
     }
+
+    /// Bytes that must be freed before an append is taken; 0 where it is, and where that is not
+    /// known. Cost: one question to the file system.
+    pub fn missing_bytes(&self, directory: &dyn Directory) -> u64 {
+        match self.wanted_bytes.load(Ordering::Relaxed) {
+            0 => 0,
+            wanted => wanted.saturating_sub(directory.free_bytes().unwrap_or(u64::MAX)),
+        }
+    }
 }
 
 /// The writer's view of the disk's room.
@@ -125,8 +134,10 @@ mod tests {
         assert!(matches!(error, StoreError::Full(_)), "{error}");
         let reason = writability.check(&directory).expect_err("full");
         assert!(reason.contains("1050 bytes are free"), "{reason}");
+        assert_eq!(writability.missing_bytes(&directory), 10);
         directory.set_capacity(1_060);
         assert!(writability.check(&directory).is_ok());
+        assert_eq!(writability.missing_bytes(&directory), 0);
         assert!(room.take(&directory, 60).is_ok());
     }
 

@@ -13,6 +13,7 @@ use crate::quarantine;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::symbols::Domain;
+use crate::upkeep::DamagedFile;
 use crate::wal;
 
 /// A part of a store: where rows lie, or what stands beside them.
@@ -161,6 +162,8 @@ pub struct StoreStatistics {
     pub compacted_bytes: u64,
     /// Bytes read of cold files since the store was opened, sidecars included.
     pub cold_read_bytes: u64,
+    /// Files that the upkeep found damaged since the store was opened, and works around.
+    pub damaged_files: Vec<DamagedFile>,
     /// Each tier once.
     pub tiers: Vec<TierStatistics>,
 }
@@ -211,6 +214,7 @@ impl Store {
         statistics.compacted_bytes = self.written().compacted.load(Ordering::Relaxed);
         statistics.cold_read_bytes = self.cache().reads().bytes();
         statistics.published = self.published().list().len();
+        statistics.damaged_files = self.damaged_files();
         for known in &mut statistics.tiers {
             let on_disk = match (known.tier, known.tier.folder()) {
                 (_, None) => continue,

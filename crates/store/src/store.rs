@@ -11,14 +11,15 @@ use vitalog_event::EventBatch;
 use crate::cold::ColdCache;
 use crate::config::{Clock, StoreConfig};
 use crate::definitions::{DefinitionDraft, DefinitionKind, DefinitionReceipt};
-use crate::error::{Result, StoreError};
+use crate::error::{Result, StoreError, StoreErrorKind};
 use crate::ledger::Ledger;
 use crate::open::{self, OpenReport};
 use crate::published::Published;
 use crate::room::Writability;
 use crate::snapshot::Snapshot;
 use crate::upkeep::{
-    CompactionGoal, CompactionReport, Upkeep, UpkeepThread, WrittenBytes, job_queue,
+    Blocked, CompactionGoal, CompactionReport, DamagedFile, Due, Upkeep, UpkeepThread,
+    WrittenBytes, job_queue,
 };
 use crate::wal::WalCounters;
 use crate::writer::{AppendReceipt, Command, Control, OnPublish, Pending, Reply};
@@ -42,6 +43,7 @@ pub struct Store {
     upkeep: Mutex<Option<UpkeepThread>>,
     written: Arc<WrittenBytes>,
     cache: Arc<ColdCache>,
+    blocked: Arc<Blocked>,
 }
 
 struct Listeners(Arc<RwLock<Vec<OnPublish>>>);
@@ -59,7 +61,8 @@ impl Store {
     ///
     /// # Errors
     /// Damage that cannot be a torn write, named with file and offset; a newer format version; a
-    /// failing disk. A removal that was under way is finished first, which fails on a full disk.
+    /// failing disk. A removal that was under way is finished first; where a damaged file or a full
+    /// disk is in its way it stays pending, and the report says so.
     pub fn open(
         directory: Arc<dyn Directory>,
         config: StoreConfig,
@@ -67,7 +70,7 @@ impl Store {
     ) -> Result<(Self, OpenReport)> {
         let (bell, jobs) = job_queue();
         let cache = ColdCache::new(config.cold_cache_bytes_max);
-        let (writer, report) = open::open(
+        let (writer, mut report) = open::open(
             Arc::clone(&directory),
             config.clone(),
             Arc::clone(&clock),
@@ -91,7 +94,11 @@ impl Store {
             published: Arc::clone(&writer.published),
             writer: commands.clone(),
             stop: Arc::default(),
+            writability: Arc::clone(writer.wal.writability()),
+            blocked: Arc::default(),
+            due: Due::new(writer.received_us),
         };
+        let blocked = Arc::clone(&upkeep.blocked);
         let written = Arc::clone(&writer.written);
         let published = Arc::clone(&writer.published);
         let on_publish = Listeners(Arc::clone(&writer.on_publish));
@@ -118,10 +125,12 @@ impl Store {
             upkeep: Mutex::new(Some(upkeep)),
             written,
             cache,
+            blocked,
         };
         if report.finished_removals > 0 {
             // Before anyone reads: what was being erased must not be seen again.
-            store.run_upkeep(Upkeep::finish_removals)?;
+            report.unfinished_removals = store.finish_removals()?;
+            report.finished_removals -= report.unfinished_removals;
         }
         // What else an earlier run left undone.
         bell.ring();
@@ -224,12 +233,18 @@ impl Store {
     }
 
     /// Merges hot files and makes cold ones, towards `goal`; returns when it is durable. Flush
-    /// before where what is in memory shall take part.
+    /// before where what is in memory shall take part. Damaged files are left as they are and
+    /// counted; [`CompactionGoal::AllCold`] tries those again that were found before.
     ///
     /// # Errors
-    /// A full or failing disk, damage of a file: nothing is lost. [`StoreError::Closed`].
+    /// A full or failing disk: nothing is lost. [`StoreError::Closed`].
     pub fn compact(&self, goal: CompactionGoal) -> Result<CompactionReport> {
-        self.run_upkeep(move |upkeep| upkeep.compact(goal))
+        self.run_upkeep(move |upkeep| {
+            if goal == CompactionGoal::AllCold {
+                upkeep.blocked.clear();
+            }
+            upkeep.compact(goal)
+        })
     }
 
     /// Takes no more, flushes, seals the log, and ends the writer. Later calls do nothing.
@@ -262,6 +277,19 @@ impl Store {
         closed
     }
 
+    /// Finishes what removals are pending; returns how many have to wait, for a damaged file or for
+    /// room on the disk. They are tried again by themselves.
+    fn finish_removals(&self) -> Result<usize> {
+        match self.run_upkeep(Upkeep::finish_removals) {
+            Ok(_) => Ok(0),
+            Err(error) if error.is_damage() || matches!(error.kind(), StoreErrorKind::Limit) => {
+                tracing::error!(%error, "a removal is pending and cannot be finished now");
+                Ok(self.ledger.manifest().pending.len())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Runs `work` on the thread of the upkeep, after the jobs that wait.
     pub(crate) fn run_upkeep<T: Send + 'static>(
         &self,
@@ -271,6 +299,12 @@ impl Store {
         let bell = upkeep.as_ref().map(UpkeepThread::bell);
         drop(upkeep);
         UpkeepThread::run(&bell.ok_or(StoreError::Closed)?, work)
+    }
+
+    /// Files that the upkeep found damaged since the store was opened, and works around, by name.
+    #[must_use]
+    pub fn damaged_files(&self) -> Vec<DamagedFile> {
+        self.blocked.list(self.snapshot().segments())
     }
 
     pub(crate) fn cache(&self) -> &ColdCache {

@@ -1,5 +1,5 @@
 //! Checking every checksum of a store without opening it: manifests, symbols, definitions,
-//! segments, log.
+//! segments, log, published snapshots.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::definitions;
 use crate::error::{Result, StoreError};
 use crate::ledger::NAMED_FOLDERS;
 use crate::manifest::Manifest;
+use crate::published::verify_published;
 use crate::segment::Segment;
 use crate::symbols::{Symbols, read_file};
 use crate::wal::{self, FileEnd};
@@ -37,7 +38,7 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    fn check(&mut self, directory: &dyn Directory, file: &str, outcome: Result<()>) {
+    pub(crate) fn check(&mut self, directory: &dyn Directory, file: &str, outcome: Result<()>) {
         self.files += 1;
         self.bytes += directory.len(file).unwrap_or(0);
         if let Err(error) = outcome {
@@ -72,6 +73,7 @@ pub fn verify_directory(
     }
     verify_files(directory, &latest, &mut report, &mut progress);
     verify_log(disk, &latest, &mut report, &mut progress)?;
+    verify_published(disk, &mut report, &mut progress)?;
     note_strangers(disk, &latest, &mut report)?;
     Ok(report)
 }

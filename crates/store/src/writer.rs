@@ -121,8 +121,10 @@ pub(crate) struct Writer {
     /// Halves of a memtable in memory at which a flush begins: more than a full one after a flush
     /// failed.
     pub flush_at_halves: usize,
-    /// Told after each flush.
+    /// Told after each flush, and where the disk has no room.
     pub upkeep: UpkeepBell,
+    /// Whether the last group found no room on the disk.
+    pub is_short: bool,
     pub written: Arc<WrittenBytes>,
     /// Removals that have begun: their rows are no originals of what is appended now.
     pub removing: Vec<PendingRemoval>,
@@ -276,7 +278,22 @@ impl Writer {
         if written.is_err() {
             self.recent.truncate(mark);
         }
+        self.ask_for_room(matches!(written, Err(StoreError::Full(_))));
         written
+    }
+
+    /// Where the disk had no room for a group: has the upkeep make some, and the memtable flushed
+    /// once, which gives the log's room back and rows that the upkeep can make smaller.
+    fn ask_for_room(&mut self, is_full: bool) {
+        if is_full {
+            if !self.is_short && self.flushing.is_none() {
+                if let Err(error) = self.freeze() {
+                    tracing::error!(%error, "a flush to make room failed");
+                }
+            }
+            self.upkeep.ring();
+        }
+        self.is_short = is_full;
     }
 
     fn write_group(&mut self, batches: &[EventBatch]) -> Result<Vec<AppendReceipt>> {

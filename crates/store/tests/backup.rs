@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use support::{batch, content, numbered, open};
 use vitalog_disk::{Directory, FaultPlan, FaultyDirectory};
 use vitalog_store::{
-    BackupReport, DefinitionKind, Result, Store, StoreErrorKind, restore_directory,
+    BackupReport, CompactionGoal, DefinitionKind, Result, Store, StoreErrorKind, restore_directory,
     verify_directory,
 };
 
@@ -307,4 +307,16 @@ fn an_empty_store_has_a_backup_too() {
     assert_eq!(restored.snapshot().seq(), 0);
     fill(&store, 0);
     assert_eq!(backup(&store, &target).unwrap().seq, 50);
+}
+
+#[test]
+fn a_restore_counts_hot_and_cold_rows() {
+    let (_, store) = filled(2);
+    store.compact(CompactionGoal::AllCold).unwrap();
+    fill(&store, 2);
+    let target = FaultyDirectory::new();
+    backup(&store, &target).unwrap();
+    let restored = FaultyDirectory::new();
+    let report = restore_directory(&shared(&target), &shared(&restored), |_| {}).unwrap();
+    assert_eq!((report.seq, report.rows), (150, 150));
 }

@@ -23,7 +23,7 @@ use vitalog_disk::{Directory, Fault, FaultPlan, FaultyDirectory, write_atomicall
 use vitalog_event::day_of_timestamp_us;
 use vitalog_store::{
     Domain, LinkedFile, Published, PublishedPath, RevocationReason, SnapshotDraft, SnapshotId,
-    SnapshotTerms, Store, StoreConfig, StoreError, StoreErrorKind,
+    SnapshotTerms, Store, StoreConfig, StoreError, StoreErrorKind, verify_directory,
 };
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -749,4 +749,42 @@ fn a_long_delta_log_gets_checkpoints_and_forgets_what_no_snapshot_needs() {
     assert!(names.contains(&format!("{:020}.json", 35)), "{names:?}");
     publish(&store, &directory, 36, "alpha").unwrap();
     check_whole(store.published(), &directory);
+}
+
+#[test]
+fn verify_reads_every_byte_of_published_snapshots() {
+    let directory = directory();
+    let store = open(&directory).unwrap();
+    publish(&store, &directory, 1, "delta").unwrap();
+    let gone = publish(&store, &directory, 2, "epsilon").unwrap();
+    store
+        .published()
+        .revoke(&gone, RevocationReason::Deleted, START_US)
+        .unwrap();
+    store.close().unwrap();
+    let damages = |directory: &FaultyDirectory| {
+        let shared: Arc<dyn Directory> = Arc::new(directory.clone());
+        let report = verify_directory(&shared, |_| {}).unwrap();
+        let damages = report.damages.into_iter();
+        damages.map(|damage| damage.file).collect::<Vec<_>>()
+    };
+    assert_eq!(damages(&directory), [""; 0]);
+    let checked = |name: &&String| !name.contains("/_delta_log/");
+    let names = names(&directory);
+    let mut found = 0;
+    for name in names.iter().filter(checked) {
+        let length = directory.len(name).unwrap();
+        for at in [0, length / 2, length - 1] {
+            let image = directory.kill_image();
+            image.flip_bit(name, at, 5).unwrap();
+            // A file that two names stand for is named twice.
+            assert!(damages(&image).contains(name), "{name} at {at}");
+        }
+        let image = directory.kill_image();
+        image.remove(name).unwrap();
+        let is_entry = name.contains("/catalog/") || name.contains("/revoked/");
+        assert_eq!(damages(&image).contains(name), !is_entry, "{name} missing");
+        found += 1;
+    }
+    assert!(found > 5, "{found} files");
 }

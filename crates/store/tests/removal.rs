@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use support::bytes::{assert_undamaged, files_with, search};
 use support::{Event, START_US, batch, clock, content, numbered, open, small};
 use vitalog_disk::{Directory, Fault, FaultPlan, FaultyDirectory, write_atomically};
 use vitalog_event::{DAY_US, RejectionCode, day_of_timestamp_us};
 use vitalog_store::{
     CompactionGoal, EraseRequest, FoundAs, IdKind, ImportBatch, Progress, RemovalKind,
-    RemovalReceipt, RowFilter, SearchReport, Snapshot, Store, StoreConfig, StoreErrorKind,
-    search_files, verify_directory,
+    RemovalReceipt, RowFilter, Snapshot, Store, StoreConfig, StoreErrorKind,
 };
 
 const USER: &str = "user 5";
@@ -63,34 +63,6 @@ fn received(snapshot: &Snapshot) -> BTreeMap<i64, i64> {
         }
     }
     times
-}
-
-/// The files that hold `text`.
-fn files_with(directory: &FaultyDirectory, text: &str) -> Vec<String> {
-    let holds = |name: &String| {
-        let bytes = directory.read(name).unwrap();
-        bytes
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    };
-    let names = directory.files().into_iter().map(|(name, _)| name);
-    names.filter(holds).collect()
-}
-
-fn search(directory: &FaultyDirectory, id: &str, kind: IdKind) -> SearchReport {
-    let names: Vec<String> = directory
-        .files()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    let directory: Arc<dyn Directory> = Arc::new(directory.clone());
-    search_files(&directory, &names, id, kind, |_| {}).unwrap()
-}
-
-fn assert_undamaged(directory: &FaultyDirectory) {
-    let directory: Arc<dyn Directory> = Arc::new(directory.clone());
-    let report = verify_directory(&directory, |_| {}).unwrap();
-    assert!(report.damages.is_empty(), "{:?}", report.damages);
 }
 
 /// A store of `0..900`: some segments, something in memory and in the log.
@@ -408,6 +380,55 @@ fn a_reader_of_an_older_snapshot_finishes() {
         let later = numbered(900..1_000).len();
         without(&before, is_user).len() + later
     });
+}
+
+#[test]
+fn a_reader_that_comes_to_erased_rows_of_a_cold_file_is_told_so() {
+    let directory = FaultyDirectory::new();
+    // Nothing stays in memory between two uses of a cold file.
+    let config = StoreConfig {
+        cold_cache_bytes_max: 1,
+        ..small()
+    };
+    let shared: Arc<dyn Directory> = Arc::new(directory.clone());
+    let (store, _) = Store::open(shared, config, clock()).unwrap();
+    store.append(batch(&numbered(0..900))).unwrap();
+    store.flush().unwrap();
+    store.compact(CompactionGoal::AllCold).unwrap();
+    let (untouched, begun) = (store.snapshot(), store.snapshot());
+    let before = content(&begun).unwrap();
+    let filter = RowFilter::up_to(begun.seq());
+    let sections: Vec<_> = begun
+        .sections(&filter)
+        .iter()
+        .map(|one| one.open())
+        .collect();
+    for section in &sections {
+        section.runs().unwrap();
+    }
+    // Files that were compacted before the erasure are older still.
+    store.append(batch(&numbered(900..1_000))).unwrap();
+    store.flush().unwrap();
+    store.compact(CompactionGoal::AllCold).unwrap();
+    erase_user(&store).unwrap();
+
+    let error = content(&untouched).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    let told = error.to_string();
+    assert!(told.contains("ask again") && !told.contains(USER), "{told}");
+    // What was opened before is read to its end, as it was.
+    let mut rows_read = 0;
+    for section in &sections {
+        for ranges in section.select(&filter).unwrap().batches(97) {
+            rows_read += section.batch(&ranges, &[3, 5, 6]).unwrap().num_rows();
+        }
+    }
+    assert_eq!(rows_read, before.len());
+    let all = numbered(0..1_000);
+    let kept = all.iter().filter(|event| !is_user(event)).count();
+    assert_eq!(rows(&store).len(), kept);
+    assert!(rows(&store).values().all(|event| !is_user(event)));
+    assert_undamaged(&directory);
 }
 
 #[test]

@@ -37,9 +37,10 @@ fn appends_stop_at_the_reserve_and_go_on_when_room_is_made() {
     };
     assert!(matches!(error, StoreError::Full(_)), "{error}");
     assert!(error.to_string().contains("stay free"), "{error}");
+    // Nothing that the store does by itself makes room now.
+    directory.set_capacity(0);
     let reason = store.check_writable().unwrap_err();
     assert!(reason.contains("the disk is full"), "{reason}");
-    assert!(directory.free_bytes().unwrap() >= RESERVED);
     // Definitions are appends too; reads go on.
     let defined = store.define(DefinitionKind::View, "a", Some("b"));
     assert!(matches!(defined, Err(StoreError::Full(_))), "{defined:?}");

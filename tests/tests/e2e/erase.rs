@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 
 use vitalog_tests::Vitalog;
 
+use crate::http_snapshots::{ask, get};
 use crate::{Place, assert_failed};
 
 /// Everything, a row a line, in any order.
@@ -193,4 +195,146 @@ fn old_days_are_dropped_and_refused() {
         2,
         &["--days"],
     );
+}
+
+#[test]
+fn a_server_takes_away_and_shows_what_is_on_record() {
+    let place = Place::new();
+    let vitalog = small(&place);
+    let first = place.write_events("first.jsonl", 0..300);
+    let second = place.write_events("second.jsonl", 200..500);
+    vitalog.stdout_of(&["import", &first, "--batch", "february"]);
+    let before = lines(&vitalog);
+    vitalog.stdout_of(&["import", &second, "--batch", "march"]);
+    let listed = vitalog.stdout_of(&["import", "--list"]);
+    let mut serving = vitalog.serve();
+    let url = serving.url();
+    let run = |arguments: &[&str]| vitalog.run(&[arguments, &["--url", &url]].concat());
+
+    assert_eq!(run(&["import", "--list"]).stdout, listed);
+    let undone = run(&["import", "--undo", "march"]);
+    assert_eq!((undone.code, undone.fact("events removed")), (0, 200));
+    let twice = run(&["import", "--undo", "march"]);
+    assert_failed(&twice, 1, &["was taken back before"]);
+    assert_failed(&run(&["import", "--undo", "april"]), 1, &["--list"]);
+    assert!(run(&["import", "--list"]).stdout.contains("taken back 2"));
+
+    assert_failed(&run(&["erase", "--user", "user 5"]), 1, &["--yes"]);
+    let erased = run(&["erase", "--user", "user 5", "--yes"]);
+    let is_users = |line: &&String| line.contains(r#""user_id":"user 5""#);
+    let of_user = before.iter().filter(is_users).count() as u64;
+    assert!(of_user > 0);
+    assert_eq!(
+        (
+            erased.code,
+            erased.fact("events removed"),
+            erased.fact("receipt"),
+            erased.fact("snapshots revoked"),
+        ),
+        (0, of_user, 2, 0)
+    );
+    let again = run(&["erase", "--user", "user 5", "--yes"]);
+    assert!(
+        again.code == 0 && again.stdout.contains("nothing was left to remove"),
+        "{again:?}"
+    );
+    let unknown = run(&["erase", "--account", "nobody", "--yes"]);
+    assert_failed(&unknown, 1, &["\"nobody\"", "nothing to erase"]);
+
+    // All events are of March 2025.
+    assert_failed(&run(&["retention", "--days", "30"]), 1, &["--yes"]);
+    let dropped = run(&["retention", "--days", "30", "--yes"]);
+    let left = before.len() as u64 - of_user;
+    assert_eq!((dropped.code, dropped.fact("events removed")), (0, left));
+    assert!(dropped.stdout.contains("first day kept"), "{dropped:?}");
+    let receipts = run(&["erase", "--list"]);
+    serving.signal("TERM");
+    assert_eq!(serving.wait().code, 0);
+    // A directory and a server tell the same.
+    assert_eq!(receipts.stdout, vitalog.stdout_of(&["erase", "--list"]));
+    assert_eq!(receipts.stdout.matches("receipt ").count(), 3);
+    let kinds = ["import taken back", "erasure", "retention"];
+    assert!(kinds.iter().all(|kind| receipts.stdout.contains(kind)));
+    assert_eq!(vitalog.count_events(), 0);
+}
+
+/// `length` letters that look like chance, another row of them for each `seed`.
+fn noise(seed: u64, length: usize) -> String {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut letter = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(letters[(state >> 32) as usize % letters.len()])
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
+#[test]
+fn a_download_under_way_while_its_id_is_erased_is_of_one_version() {
+    const VICTIM: &str = "victim@example.org";
+    let place = Place::new();
+    let vitalog = place.vitalog();
+    // Far more than what sockets hold, in one file.
+    let mut lines_of_file = String::new();
+    for n in 0..5_000 {
+        let user = if n % 10 == 3 {
+            VICTIM
+        } else {
+            "other@example.org"
+        };
+        lines_of_file.push_str(&format!(
+            r#"{{"event_id":"e{n}","event_time":"2025-03-01T10:00:00Z","event":"login","account_id":"acme","user_id":"{user}","properties":{{"noise":"{}"}}}}"#,
+            noise(n, 4_096),
+        ));
+        lines_of_file.push('\n');
+    }
+    let file = place.write("events.jsonl", lines_of_file);
+    vitalog.stdout_of(&["import", &file]);
+    let mut serving = vitalog.serve();
+    let (url, http) = (serving.url(), serving.http_address());
+    let create = ["snapshot", "create", "--table", "events", "--url", &url];
+    vitalog.stdout_of(&create);
+    let latest = get(http, "/snapshots/events/latest", "X-None: 1").json();
+    let (id, files) = (latest["id"].as_str().unwrap(), &latest["files"]);
+    assert_eq!(files.as_array().unwrap().len(), 1, "{latest}");
+    let path = files[0]["url"].as_str().unwrap();
+    let whole = fs::read(vitalog.data().join(path.trim_start_matches('/'))).unwrap();
+    assert!(whole.len() > 12 << 20, "{}", whole.len());
+
+    let mut stream = ask(http, path, "X-None: 1");
+    let mut got = vec![0; 1 << 20];
+    stream.read_exact(&mut got).unwrap();
+    let erased = vitalog.run(&["erase", "--user", VICTIM, "--yes", "--url", &url]);
+    assert_eq!(
+        (
+            erased.code,
+            erased.fact("events removed"),
+            erased.fact("snapshots revoked")
+        ),
+        (0, 500, 1),
+        "{erased:?}"
+    );
+    // The old bytes to their end, or a body that breaks off before it.
+    let end = stream.read_to_end(&mut got);
+    let body = got.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let head = String::from_utf8(got[..body].to_vec()).unwrap();
+    let announced = format!("content-length: {}", whole.len());
+    assert!(head.to_ascii_lowercase().contains(&announced), "{head}");
+    assert!(whole.starts_with(&got[body..]), "mixed bytes, {end:?}");
+
+    let manifest = format!("/snapshots/events/{id}/manifest.json");
+    for gone in [path, &manifest, &format!("/snapshots/catalog/{id}.json")] {
+        assert_eq!(get(http, gone, "X-None: 1").status(), 410, "{gone}");
+    }
+    assert_eq!(files_with(vitalog.data(), VICTIM), [""; 0]);
+    vitalog.stdout_of(&create);
+    let next = get(http, "/snapshots/events/latest", "X-None: 1").json();
+    assert_eq!(next["rows"], 4_500);
+    serving.signal("TERM");
+    assert_eq!(serving.wait().code, 0);
+    let searched = vitalog.run(&["verify", "--erased", VICTIM, "--kind", "user"]);
+    assert_eq!(searched.code, 0, "{searched:?}");
+    assert_eq!(vitalog.run(&["verify"]).code, 0);
 }

@@ -11,27 +11,33 @@ use vitalog_tests::{Outcome, Vitalog};
 use crate::{Place, text};
 
 /// An answer of HTTP.
-struct Answer {
+pub(crate) struct Answer {
     head: String,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         let status = self.head.split(' ').nth(1).unwrap();
         status.parse().unwrap()
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-fn get(address: SocketAddr, path: &str, header: &str) -> Answer {
+/// Sends a request and reads nothing of its answer.
+pub(crate) fn ask(address: SocketAddr, path: &str, header: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{header}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+pub(crate) fn get(address: SocketAddr, path: &str, header: &str) -> Answer {
+    let mut stream = ask(address, path, header);
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     let end = bytes

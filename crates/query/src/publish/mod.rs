@@ -28,7 +28,7 @@ use self::parquet::{DayOf, TableWriter};
 use self::tables::Statement;
 use crate::control::Control;
 use crate::engine::{Access, QueryEngine, QueryRequest};
-use crate::error::QueryError;
+use crate::error::{QueryError, QueryErrorKind};
 use crate::plain::PlainTypes;
 use crate::session::Session;
 use crate::snapshot::StatementSnapshot;
@@ -147,8 +147,17 @@ impl Publisher<'_> {
         } else {
             let models = snapshot.model_book(None)?;
             for statement in table.statements(&models, self.as_of_us) {
-                write_statement(session, snapshot, statement, table.day_of(day), &mut writer)
-                    .await?;
+                let model = statement.model.clone();
+                let day = table.day_of(day);
+                let written = write_statement(session, snapshot, statement, day, &mut writer).await;
+                match (written, model) {
+                    // Found out while planning: it has no rows yet. The others stay of use.
+                    (Err(error), Some(model)) if error.kind() == QueryErrorKind::Retention => {
+                        tracing::warn!(%error, model, table = name, "left out of a snapshot");
+                        writer.leave_out(model, error.to_string())?;
+                    }
+                    (written, _) => written?,
+                }
             }
         }
         writer.close(day)

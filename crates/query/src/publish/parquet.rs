@@ -18,7 +18,7 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use vitalog_event::day_of_timestamp_us;
-use vitalog_store::{DraftFile, SnapshotDraft};
+use vitalog_store::{DraftFile, LeftOutModel, SnapshotDraft};
 
 use crate::error::{QueryError, QueryErrorKind};
 
@@ -129,6 +129,12 @@ impl<'a> TableWriter<'a> {
             open: BTreeMap::new(),
             days_written: 0,
         })
+    }
+
+    /// Says that the table has no rows of `model`, and why.
+    pub fn leave_out(&mut self, model: String, reason: String) -> Result<(), QueryError> {
+        let left_out = LeftOutModel { model, reason };
+        Ok(self.draft.leave_out(self.table, left_out)?)
     }
 
     /// The draft, for files that are taken as they are.

@@ -103,6 +103,7 @@ impl PublishTable {
             models
                 .names()
                 .map(|name| Statement {
+                    model: Some(name.to_owned()),
                     sql: sql.clone(),
                     parameters: vec![
                         Parameter::Text(name.to_owned()),
@@ -114,6 +115,7 @@ impl PublishTable {
         match self {
             Self::Events => Vec::new(),
             Self::Accounts | Self::Users => vec![Statement {
+                model: None,
                 sql: self.sorted(self.as_str()),
                 parameters: Vec::new(),
             }],
@@ -134,6 +136,7 @@ impl PublishTable {
                 let days = version.model.period_days.clamp(1, DAYS_MAX);
                 let since_us = as_of_us - i64::from(days - 1) * DAY_US;
                 Statement {
+                    model: Some(version.model.name.clone()),
                     sql: sql.clone(),
                     parameters: vec![
                         Parameter::Text(version.model.name.clone()),
@@ -154,6 +157,8 @@ impl PublishTable {
 /// SQL and the values of its placeholders.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
+    /// The health model that it asks, where it asks one.
+    pub model: Option<String>,
     pub sql: String,
     pub parameters: Vec<Parameter>,
 }

@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vitalog_query::PublishTable;
+use vitalog_store::PublishedSnapshot;
+
 use crate::fault::Fault;
 use crate::snapshots::Publisher;
 
@@ -44,13 +47,25 @@ impl Publisher {
         let Some(every) = self.config.every else {
             return Duration::MAX;
         };
-        let newest = self.store.published().list().pop();
+        let newest = self.newest_scheduled();
         let now_us = self.store.clock().now_us();
         newest.map_or(Duration::ZERO, |newest| {
             // A clock that went back makes the newest one's age 0 and not a wait of years.
             let age_us = u64::try_from(now_us - newest.created_at_us).unwrap_or(0);
             every.saturating_sub(Duration::from_micros(age_us))
         })
+    }
+
+    /// The newest snapshot that has every table of the schedule: one that somebody asked for, of
+    /// other tables, takes the place of none.
+    fn newest_scheduled(&self) -> Option<Arc<PublishedSnapshot>> {
+        let all = PublishTable::ALL.iter().map(|table| table.as_str());
+        let tables: Vec<&str> = match self.config.tables.is_empty() {
+            true => all.collect(),
+            false => self.config.tables.iter().map(String::as_str).collect(),
+        };
+        let mut newest_first = self.store.published().list().into_iter().rev();
+        newest_first.find(|snapshot| tables.iter().all(|table| snapshot.table(table).is_some()))
     }
 
     async fn publish_on_schedule(&self) -> Result<(), Fault> {

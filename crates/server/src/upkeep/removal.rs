@@ -45,11 +45,10 @@ pub(super) fn erase(store: &Store, entity: &Entity) -> Result<v1::RemovalReceipt
 }
 
 pub(super) fn retain(store: &Store, days: u32) -> Result<v1::UpkeepServiceRetainResponse, Fault> {
-    let receipt = store.retain_days(days, Box::new(|_| {}))?;
-    let first_day_kept = receipt.before_day.map_or_else(String::new, day_text);
+    let receipt = receipt_of(store.retain_days(days, Box::new(|_| {}))?);
     Ok(v1::UpkeepServiceRetainResponse {
-        receipt: Some(receipt_of(receipt)),
-        first_day_kept,
+        first_day_kept: receipt.first_day_kept.clone(),
+        receipt: Some(receipt),
     })
 }
 
@@ -63,7 +62,7 @@ fn day_text(day: i32) -> String {
     text.split('T').next().unwrap_or_default().to_owned()
 }
 
-fn receipt_of(receipt: RemovalReceipt) -> v1::RemovalReceipt {
+pub(super) fn receipt_of(receipt: RemovalReceipt) -> v1::RemovalReceipt {
     let kind = match receipt.kind {
         RemovalKind::Account | RemovalKind::User => v1::RemovalKind::Erasure,
         RemovalKind::Retention => v1::RemovalKind::Retention,
@@ -80,5 +79,10 @@ fn receipt_of(receipt: RemovalReceipt) -> v1::RemovalReceipt {
         snapshots_revoked: receipt.snapshots_revoked,
         started_at: Some(timestamp(receipt.begun_at_us)),
         finished_at: Some(timestamp(receipt.finished_at_us)),
+        number: receipt.number,
+        is_repeated: receipt.repeated,
+        rows_cold: receipt.rows.cold,
+        first_day_kept: receipt.before_day.map_or_else(String::new, day_text),
+        quarantined_files: receipt.quarantined,
     }
 }

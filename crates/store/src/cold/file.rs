@@ -17,7 +17,7 @@ use super::schema::{Column, coded_schema, viewed_schema};
 use super::section::ColdSection;
 use super::sidecar::Sidecar;
 use crate::NULL_SYMBOL;
-use crate::error::{Result, StoreError};
+use crate::error::{Result, StoreError, StoreErrorKind};
 use crate::filter::SymbolSet;
 use crate::promoted::PromotedBlob;
 use crate::section::SectionStatistics;
@@ -95,6 +95,23 @@ impl ColdFile {
 
     pub(super) fn damaged(&self, reason: impl Into<String>) -> StoreError {
         StoreError::damaged(self.directory.path().join(self.entry.parquet()), 0, reason)
+    }
+
+    /// That the store knows no symbol of what stands in the file, as `reason` tells.
+    ///
+    /// Of a file that is in force this is damage. One that only readers of older snapshots still
+    /// have may hold ids that were erased since: their rows must not be shown, and without them
+    /// the snapshot is not what it was.
+    pub(super) fn unknown(&self, reason: impl FnOnce() -> String) -> StoreError {
+        if self.retained.get().is_some() {
+            return StoreError::Failed {
+                kind: StoreErrorKind::Unavailable,
+                message: "events were erased after this read had begun, and it had not come to \
+                          all of them: ask again"
+                    .to_owned(),
+            };
+        }
+        self.damaged(reason())
     }
 
     /// What of this file the cache holds, or makes now.
@@ -182,6 +199,26 @@ impl ColdFile {
             checksums,
         };
         Ok((opened, bytes))
+    }
+
+    /// Bytes of the ids, or of the properties where those are more, as a reader holds them. Cost:
+    /// the end of the file, which the cache then holds.
+    ///
+    /// # Errors
+    /// Damage of the file.
+    pub fn text_bytes(&self) -> Result<u64> {
+        let (opened, _) = self.open()?;
+        let groups = opened.coded.metadata().row_groups();
+        let bytes = |column: Column| -> u64 {
+            let chunks = groups.iter().map(|group| group.column(column as usize));
+            // Older writers did not count the text itself; encoded, before zstd, it is about that.
+            let bytes = chunks.map(|chunk| {
+                let text = chunk.unencoded_byte_array_data_bytes();
+                text.unwrap_or(chunk.uncompressed_size()).unsigned_abs()
+            });
+            bytes.sum()
+        };
+        Ok(bytes(Column::EventId).max(bytes(Column::Properties)))
     }
 
     /// The sidecar, its directory checked.

@@ -36,6 +36,19 @@ impl<'a> SourceColumns<'a> {
             properties: section.properties()?,
         })
     }
+
+    /// The properties of a row.
+    pub fn properties(&self, row: usize) -> Option<&'a str> {
+        self.properties
+            .is_valid(row)
+            .then(|| self.properties.value(row))
+    }
+
+    /// Bytes of a row's id, and of its properties.
+    pub fn text_bytes(&self, row: usize) -> [u64; 2] {
+        let bytes = |column: &StringArray| u64::from(column.value_length(row).unsigned_abs());
+        [bytes(self.event_ids), bytes(self.properties)]
+    }
 }
 
 /// Some rows of the file, without identities.

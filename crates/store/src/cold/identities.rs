@@ -74,8 +74,9 @@ fn symbols_of(
     let strings = tables.strings(domain);
     let symbol = |text: Option<&str>| {
         let text = text.unwrap_or_default();
-        let unknown = || file.damaged(format!("{domain:?} {text:?} has no symbol in the store"));
-        strings.lookup_in_cold(text).ok_or_else(unknown)
+        let reason = || format!("{domain:?} {text:?} has no symbol in the store");
+        let known = strings.lookup_in_cold(text);
+        known.ok_or_else(|| file.unknown(reason))
     };
     texts.iter().map(symbol).collect()
 }
@@ -241,7 +242,8 @@ impl RunCollector {
             let account = account_symbols[account as usize];
             let user = user_symbols[user as usize];
             let known = tables.members.lookup(Member { account, user });
-            known.ok_or_else(|| file.damaged("an account and user that are no member of the store"))
+            let reason = || "an account and user that are no member of the store".to_owned();
+            known.ok_or_else(|| file.unknown(reason))
         };
         let member_symbols = members
             .iter()

@@ -11,6 +11,7 @@ mod columns;
 mod file;
 mod gather;
 mod identities;
+mod order;
 mod schema;
 mod section;
 mod sidecar;
@@ -26,10 +27,9 @@ use vitalog_disk::Directory;
 
 pub(crate) use cache::ColdCache;
 pub(crate) use file::ColdFile;
-pub(crate) use identities::MemberStrings;
 pub(crate) use section::ColdSection;
 pub(crate) use sidecar::check_sidecar;
-pub(crate) use write::write_cold;
+pub(crate) use write::{ColdRows, write_cold};
 
 use crate::error::{Result, StoreError};
 use crate::ledger::COLD_FOLDER;

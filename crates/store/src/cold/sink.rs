@@ -1,7 +1,5 @@
 //! A Parquet file in the making: encoded row groups go to the disk and into the checksums.
 
-use std::io::{self, Write};
-
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -12,23 +10,7 @@ use vitalog_disk::{WriteFile, crc32c_append};
 use super::blocks::BlockChecksums;
 use super::schema::file_schema;
 use crate::error::{Result, StoreError};
-
-/// Bytes written by Parquet's writer that wait to be checksummed and put on disk.
-#[derive(Debug, Default)]
-struct Spool {
-    bytes: Vec<u8>,
-}
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::spool::Spool;
 
 /// A Parquet file in the making.
 pub(super) struct ColdWriter {

@@ -8,13 +8,8 @@ use vitalog_event::top_level_keys;
 
 use super::gather::Gathered;
 use super::sidecar::NamedEvent;
-use crate::error::{Result, StoreError};
 use crate::section::{PROPERTY_KEYS_MAX, SectionStatistics};
 use crate::segment::FileCodes;
-
-/// Bytes of properties, or of ids, that the rows of a file may have: a reader may hold them as one
-/// column.
-const TEXT_BYTES_MAX: u64 = i32::MAX as u64;
 
 /// What is known of one event code of the file.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +30,6 @@ pub(super) struct Summary {
     events: Vec<EventSummary>,
     /// Whether property keys are taken from the rows; else the sources know them.
     reads_properties: bool,
-    text_bytes: [u64; 2],
 }
 
 const NOTHING: (i64, i64) = (i64::MAX, i64::MIN);
@@ -57,7 +51,6 @@ impl Summary {
             received: NOTHING,
             events: vec![event; events],
             reads_properties,
-            text_bytes: [0; 2],
         }
     }
 
@@ -71,11 +64,6 @@ impl Summary {
             let event = &mut self.events[event as usize];
             event.count += 1;
             widen(&mut event.span, time);
-        }
-        for (bytes, column) in
-            (self.text_bytes.iter_mut()).zip([&gathered.event_ids, &gathered.properties])
-        {
-            *bytes += column.as_string::<i32>().value_data().len() as u64;
         }
         if self.reads_properties {
             self.collect_property_keys(gathered);
@@ -96,18 +84,6 @@ impl Summary {
                 }
             });
         }
-    }
-
-    pub fn check_text(&self) -> Result<()> {
-        let found = self.text_bytes.into_iter().max().unwrap_or(0);
-        if found > TEXT_BYTES_MAX {
-            return Err(StoreError::Limit {
-                what: "bytes of ids or properties of one cold file",
-                found,
-                limit: TEXT_BYTES_MAX,
-            });
-        }
-        Ok(())
     }
 
     /// Whether an event that passes `test` (asked with its symbol) is among the rows.

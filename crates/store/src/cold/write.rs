@@ -1,4 +1,5 @@
-//! Writing a cold file: sections of one day, of any tier, become one Parquet file and its sidecar.
+//! Writing cold files: sections of one day, of any tier, become one Parquet file and its sidecar,
+//! or several where they have more text than one can have.
 //!
 //! Both are written under temporary names, synced and renamed, the sidecar first: a Parquet file
 //! under its final name has its sidecar. Rows are gathered and encoded some tens of thousands at a
@@ -11,26 +12,27 @@ use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow_select::concat::concat;
 use vitalog_disk::{Directory, write_atomically};
 
 use super::ColdEntry;
 use super::gather::{Gathered, SourceColumns};
-use super::schema::{IdEncoding, Layout, RowsToWrite, file_schema, writer_properties};
+use super::order::OrderedRows;
+use super::schema::{IdEncoding, Layout, file_schema, writer_properties};
 use super::sidecar::encode;
 use super::sink::{ColdWriter, encoding_failed};
 use super::summary::Summary;
 use crate::error::{Result, StoreError};
 use crate::promoted::PromotedColumns;
-use crate::section::{Section, merge_order, trait_event_test};
+use crate::section::{Section, trait_event_test};
 use crate::segment::{FileCodes, Origin, joined_property_keys};
+use crate::spool::create_anew;
 use crate::symbols::Symbols;
 
 /// Which rows of the sources are kept: asked with the place of the source and the row.
 pub(crate) type Keep<'a> = &'a dyn Fn(usize, usize) -> bool;
 
-/// Rows that are gathered and encoded at once.
-const BATCH_ROWS: usize = 1 << 16;
+/// Bytes of ids, or of properties, that one file can have: a reader may hold them as one column.
+const TEXT_BYTES_MAX: u64 = i32::MAX as u64;
 
 /// Rows by whose ids the encoding of ids is chosen.
 const SAMPLE_ROWS: usize = 4 << 10;
@@ -51,166 +53,161 @@ pub(crate) fn write_cold(
     keep: Option<Keep<'_>>,
     origin: Origin,
 ) -> Result<Option<ColdEntry>> {
-    let layout = Layout::default();
-    write_laid_out(directory, number, symbols, sources, keep, origin, layout)
+    let rows = ColdRows::new(symbols, sources, keep, TEXT_BYTES_MAX)?;
+    match rows.files() {
+        0 => Ok(None),
+        1 => rows.write(0, directory, number, origin).map(Some),
+        files => Err(StoreError::Limit {
+            what: "cold files for the text of one",
+            found: files as u64,
+            limit: 1,
+        }),
+    }
 }
 
-/// As [`write_cold`], in row groups and pages of other sizes.
-pub(super) fn write_laid_out(
-    directory: &dyn Directory,
-    number: u64,
-    symbols: &Symbols,
-    sources: &[&Section],
-    keep: Option<Keep<'_>>,
-    origin: Origin,
+/// The rows of some sections of one day in order, cut into the files that they become.
+pub(crate) struct ColdRows<'a> {
+    symbols: &'a Symbols,
+    sources: &'a [&'a Section],
+    columns: Vec<SourceColumns<'a>>,
+    codes: FileCodes,
+    files: Vec<OrderedRows>,
+    /// Whether a file has every row of its sources.
+    is_whole: bool,
     layout: Layout,
-) -> Result<Option<ColdEntry>> {
-    let codes = FileCodes::new(symbols, sources)?;
-    let plan = Plan::new(sources, &codes, keep)?;
-    if plan.rows.is_empty() {
-        return Ok(None);
-    }
-    let columns = sources
-        .iter()
-        .map(|section| SourceColumns::of(section, &codes))
-        .collect::<Result<Vec<_>>>()?;
-    let name = ColdEntry::name_of(number);
-    let temporary = format!("{name}.parquet.tmp");
-    if directory.exists(&temporary)? {
-        directory.remove(&temporary)?;
-    }
-    let file = directory.create(&temporary)?;
-    let sample = &plan.rows[..plan.rows.len().min(SAMPLE_ROWS)];
-    let sample = Gathered::new(&columns, sample)?;
-    let ids = sample.event_ids.as_string();
-    let ids = IdEncoding::of_sample(ids).map_err(encoding_failed)?;
-    let known = plan.to_write(ids);
-    let mut writer = ColdWriter::new(file, writer_properties(&known, layout))?;
-    let mut properties = Vec::new();
-    let mut summary = Summary::new(codes.events.strings.len(), keep.is_some());
-    for rows in (0..plan.rows.len()).step_by(BATCH_ROWS) {
-        let rows = rows..plan.rows.len().min(rows + BATCH_ROWS);
-        let gathered = Gathered::new(&columns, &plan.rows[rows.clone()])?;
-        summary.push(&gathered);
-        summary.check_text()?;
-        properties.push(Arc::clone(&gathered.properties));
-        writer.write(&plan.batch(&codes, &gathered, rows)?)?;
-    }
-    let has_trait_events = summary.has_event(&codes, trait_event_test(symbols));
-    let known_keys = match keep {
-        None => joined_property_keys(sources)?,
-        Some(_) => BTreeMap::new(),
-    };
-    let statistics = summary.statistics(plan.day, has_trait_events);
-    let (received_min_us, received_max_us) = summary.received;
-    let events = summary.named_events(&codes, known_keys);
-    let written = writer.finish()?;
-    let promoted = promoted(&properties, written.bytes)?;
-    let mut entry = ColdEntry {
-        name,
-        bytes: written.bytes,
-        sha256: written.sha256,
-        crc32c: written.crc32c,
-        sidecar_bytes: 0,
-        sidecar_crc32c: 0,
-        received_min_us,
-        received_max_us,
-        origin,
-        statistics,
-    };
-    let (sidecar, sidecar_crc32c) = encode(&written.checksums, &events, promoted, &entry);
-    entry.sidecar_bytes = sidecar.len() as u64;
-    entry.sidecar_crc32c = sidecar_crc32c;
-    write_atomically(directory, &entry.sidecar(), &sidecar)?;
-    directory.rename(&temporary, &entry.parquet())?;
-    Ok(Some(entry))
 }
 
-/// The typed columns of the `properties` of all rows, encoded; `None` where none is worth it.
-fn promoted(properties: &[ArrayRef], parquet_bytes: u64) -> Result<Option<Vec<u8>>> {
-    let parts: Vec<&dyn Array> = properties.iter().map(AsRef::as_ref).collect();
-    let properties = concat(&parts).map_err(StoreError::arrow("properties"))?;
-    let Some(columns) = PromotedColumns::collect(properties.as_string()) else {
-        return Ok(None);
-    };
-    columns.encode(PromotedColumns::bytes_max(parquet_bytes))
-}
+impl<'a> ColdRows<'a> {
+    /// The rows of `sources` that are kept, in files of at most `text_bytes_max` bytes of ids and
+    /// of properties each.
+    ///
+    /// Cost: reads the sources' columns; a sort of their runs.
+    ///
+    /// # Errors
+    /// Damage of a source.
+    pub fn new(
+        symbols: &'a Symbols,
+        sources: &'a [&'a Section],
+        keep: Option<Keep<'_>>,
+        text_bytes_max: u64,
+    ) -> Result<Self> {
+        let codes = FileCodes::new(symbols, sources)?;
+        let ordered = OrderedRows::new(sources, &codes, keep)?;
+        let columns = sources
+            .iter()
+            .map(|section| SourceColumns::of(section, &codes))
+            .collect::<Result<Vec<_>>>()?;
+        let files = ordered.cut(&columns, text_bytes_max.min(TEXT_BYTES_MAX));
+        Ok(Self {
+            symbols,
+            sources,
+            columns,
+            codes,
+            is_whole: keep.is_none() && files.len() == 1,
+            files,
+            layout: Layout::default(),
+        })
+    }
 
-/// The kept rows in the order of the file, and whose they are.
-struct Plan {
-    day: i32,
-    /// (source, row).
-    rows: Vec<(usize, usize)>,
-    /// The account and user code of each run.
-    runs: Vec<(u32, u32)>,
-    /// First row of each run, and the number of rows.
-    starts: Vec<usize>,
-}
+    /// In row groups and pages of other sizes.
+    #[cfg(test)]
+    pub(super) fn laid_out(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
 
-impl Plan {
-    fn new(sources: &[&Section], codes: &FileCodes, keep: Option<Keep<'_>>) -> Result<Self> {
-        let order = merge_order(sources, |member| codes.member_code(member))?;
-        let mut plan = Self {
-            day: sources
-                .first()
-                .map_or(0, |section| section.statistics().day),
-            rows: Vec::with_capacity(order.rows.len()),
-            runs: Vec::with_capacity(order.members.len()),
-            starts: Vec::with_capacity(order.members.len() + 1),
-        };
-        let ends = order.starts[order.starts.len().min(1)..].iter();
-        let ends = ends.map(|&start| start as usize).chain([order.rows.len()]);
-        for ((&member, &start), end) in order.members.iter().zip(&order.starts).zip(ends) {
-            let first = plan.rows.len();
-            let rows = order.rows[start as usize..end].iter().copied();
-            match keep {
-                None => plan.rows.extend(rows),
-                Some(keep) => plan
-                    .rows
-                    .extend(rows.filter(|&(source, row)| keep(source, row))),
-            }
-            if plan.rows.len() > first {
-                let code = codes.member_code(member) as usize;
-                plan.runs
-                    .push((codes.member_accounts[code], codes.member_users[code]));
-                plan.starts.push(first);
-            }
+    /// How many files they become; none where no row is kept.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Writes the file at place `at` as cold file `number`. Durable on return.
+    ///
+    /// # Errors
+    /// Damage of a source; a full or failing disk, which may leave temporary files.
+    pub fn write(
+        &self,
+        at: usize,
+        directory: &dyn Directory,
+        number: u64,
+        origin: Origin,
+    ) -> Result<ColdEntry> {
+        let ordered = &self.files[at];
+        let name = ColdEntry::name_of(number);
+        let temporary = format!("{name}.parquet.tmp");
+        let file = create_anew(directory, &temporary)?;
+        let pieces = ordered.pieces(&self.columns);
+        let known = ordered.to_write(self.id_encoding(&ordered.rows[pieces[0].clone()])?);
+        let mut writer = ColdWriter::new(file, writer_properties(&known, self.layout))?;
+        let mut summary = Summary::new(self.codes.events.strings.len(), !self.is_whole);
+        for rows in pieces {
+            let gathered = Gathered::new(&self.columns, &ordered.rows[rows.clone()])?;
+            summary.push(&gathered);
+            writer.write(&self.batch(ordered, &gathered, rows)?)?;
         }
-        plan.starts.push(plan.rows.len());
-        Ok(plan)
+        let has_trait_events = summary.has_event(&self.codes, trait_event_test(self.symbols));
+        let known_keys = match self.is_whole {
+            true => joined_property_keys(self.sources)?,
+            false => BTreeMap::new(),
+        };
+        let statistics = summary.statistics(ordered.day, has_trait_events);
+        let (received_min_us, received_max_us) = summary.received;
+        let events = summary.named_events(&self.codes, known_keys);
+        let written = writer.finish()?;
+        let promoted = self.promoted(ordered, written.bytes)?;
+        let mut entry = ColdEntry {
+            name,
+            bytes: written.bytes,
+            sha256: written.sha256,
+            crc32c: written.crc32c,
+            sidecar_bytes: 0,
+            sidecar_crc32c: 0,
+            received_min_us,
+            received_max_us,
+            origin,
+            statistics,
+        };
+        let (sidecar, sidecar_crc32c) = encode(&written.checksums, &events, promoted, &entry);
+        entry.sidecar_bytes = sidecar.len() as u64;
+        entry.sidecar_crc32c = sidecar_crc32c;
+        write_atomically(directory, &entry.sidecar(), &sidecar)?;
+        directory.rename(&temporary, &entry.parquet())?;
+        Ok(entry)
     }
 
-    fn to_write(&self, ids: IdEncoding) -> RowsToWrite {
-        let distinct = |part: fn(&(u32, u32)) -> u32| {
-            let mut codes: Vec<u32> = self.runs.iter().map(part).collect();
-            codes.sort_unstable();
-            codes.dedup();
-            codes.len()
-        };
-        RowsToWrite {
-            rows: self.rows.len(),
-            accounts: distinct(|run| run.0),
-            users: distinct(|run| run.1),
-            ids,
+    /// How the ids of some rows are best encoded.
+    fn id_encoding(&self, rows: &[(usize, usize)]) -> Result<IdEncoding> {
+        let sample = Gathered::new(&self.columns, &rows[..rows.len().min(SAMPLE_ROWS)])?;
+        IdEncoding::of_sample(sample.event_ids.as_string()).map_err(encoding_failed)
+    }
+
+    /// The typed columns of the properties of all rows, encoded; `None` where none is worth it.
+    fn promoted(&self, ordered: &OrderedRows, parquet_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let of_row = |&(source, row): &(usize, usize)| self.columns[source].properties(row);
+        let properties = || ordered.rows.iter().map(of_row);
+        let columns = PromotedColumns::collect_rows(ordered.rows.len(), properties);
+        match columns {
+            None => Ok(None),
+            Some(columns) => columns.encode(PromotedColumns::bytes_max(parquet_bytes)),
         }
     }
 
-    /// The rows of the file from `rows.start` on, with their identities.
+    /// The rows `rows` of the file, with their identities.
     fn batch(
         &self,
-        codes: &FileCodes,
+        ordered: &OrderedRows,
         gathered: &Gathered,
         rows: std::ops::Range<usize>,
     ) -> Result<RecordBatch> {
-        let mut run = self.starts.partition_point(|&start| start <= rows.start) - 1;
+        let mut run = ordered.run_of(rows.start);
         let (mut accounts, mut users) = (Vec::new(), Vec::new());
         let mut row = rows.start;
         while row < rows.end {
-            let end = self.starts[run + 1].min(rows.end);
-            accounts.resize(end - rows.start, self.runs[run].0 as usize);
-            users.resize(end - rows.start, self.runs[run].1 as usize);
+            let end = ordered.starts[run + 1].min(rows.end);
+            accounts.resize(end - rows.start, ordered.runs[run].0 as usize);
+            users.resize(end - rows.start, ordered.runs[run].1 as usize);
             (row, run) = (end, run + 1);
         }
+        let codes = &self.codes;
         // The code past the last string is null.
         let text = |strings: &StringArray, codes: &mut dyn Iterator<Item = usize>| -> ArrayRef {
             let text = |code| (code < strings.len()).then(|| strings.value(code));
@@ -231,7 +228,7 @@ impl Plan {
             text(&codes.users.strings, &mut users.into_iter()),
             Arc::clone(&gathered.values),
             Arc::clone(&gathered.properties),
-            Arc::new(Date32Array::from_value(self.day, rows.len())),
+            Arc::new(Date32Array::from_value(ordered.day, rows.len())),
         ];
         RecordBatch::try_new(file_schema(), columns).map_err(StoreError::arrow("cold file"))
     }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use arrow_array::{Array, StringArray};
-
 use super::KEYS_MAX;
 use super::members::{Member, read_members};
 use super::number::{NumberForm, NumberStyle};
@@ -86,10 +84,13 @@ impl Census {
 ///
 /// A key is promoted when values of one type stand in at least 1 % of the rows and are at least
 /// half of its values.
-pub(super) fn keys_of(properties: &StringArray) -> Vec<(&str, PromotedKind)> {
-    let mut found: HashMap<&str, Census> = HashMap::new();
-    let mut members: Vec<Member<'_>> = Vec::new();
-    for text in properties.iter().flatten() {
+pub(super) fn keys_of<'a>(
+    rows: usize,
+    properties: impl Iterator<Item = Option<&'a str>>,
+) -> Vec<(&'a str, PromotedKind)> {
+    let mut found: HashMap<&'a str, Census> = HashMap::new();
+    let mut members: Vec<Member<'a>> = Vec::new();
+    for text in properties.flatten() {
         read_members(text, &mut members);
         for member in &members {
             if let Some(census) = found.get_mut(member.key) {
@@ -101,11 +102,11 @@ pub(super) fn keys_of(properties: &StringArray) -> Vec<(&str, PromotedKind)> {
             }
         }
     }
-    let mut kept: Vec<(usize, &str, PromotedKind)> = found
+    let mut kept: Vec<(usize, &'a str, PromotedKind)> = found
         .into_iter()
         .filter_map(|(key, census)| {
             let (kind, fitting) = census.kind();
-            let is_frequent = fitting > 0 && fitting * ROWS_A_KEY >= properties.len();
+            let is_frequent = fitting > 0 && fitting * ROWS_A_KEY >= rows;
             let is_typed = fitting * 2 >= census.values();
             (is_frequent && is_typed).then_some((census.values(), key, kind))
         })

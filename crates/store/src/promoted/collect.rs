@@ -23,13 +23,21 @@ impl PromotedColumns {
     /// that is not promoted.
     #[must_use]
     pub fn collect(properties: &StringArray) -> Option<Self> {
-        let rows = properties.len();
-        let mut columns: Vec<ColumnBuilder<'_>> = keys_of(properties)
+        Self::collect_rows(properties.len(), || properties.iter())
+    }
+
+    /// As [`PromotedColumns::collect`], of `rows` rows that lie where they lie: `properties` gives
+    /// them, each time in the same order.
+    pub(crate) fn collect_rows<'a, I>(rows: usize, properties: impl Fn() -> I) -> Option<Self>
+    where
+        I: Iterator<Item = Option<&'a str>>,
+    {
+        let mut columns: Vec<ColumnBuilder<'_>> = keys_of(rows, properties())
             .into_iter()
             .filter_map(|(key, kind)| ColumnBuilder::new(key, kind, rows))
             .collect();
         let mut members: Vec<Member<'_>> = Vec::new();
-        for (row, text) in properties.iter().enumerate() {
+        for (row, text) in properties().enumerate() {
             if columns.is_empty() {
                 return None;
             }

@@ -104,8 +104,20 @@ pub struct TableManifest {
     pub rows: u64,
     /// Bytes of all files.
     pub bytes: u64,
+    /// Health models without rows in it, by name; none in most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutModel>,
     /// The files, by path.
     pub files: Vec<PublishedFile>,
+}
+
+/// A health model that a table has no rows of, because the store no longer keeps what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutModel {
+    /// Its name.
+    pub model: String,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 impl TableManifest {

@@ -15,7 +15,8 @@ use vitalog_disk::{DiskError, DiskErrorKind, WriteFile, write_atomically};
 
 use super::Published;
 use super::catalog::{
-    self, PublishedColumn, PublishedFile, PublishedSnapshot, PublishedTable, TableManifest,
+    self, LeftOutModel, PublishedColumn, PublishedFile, PublishedSnapshot, PublishedTable,
+    TableManifest,
 };
 use super::layout::{self, SnapshotId};
 use super::parquet_file::{FileFacts, ParquetFile, hex};
@@ -57,6 +58,7 @@ pub struct SnapshotDraft {
 #[derive(Debug)]
 struct DraftTable {
     columns: Vec<PublishedColumn>,
+    left_out: Vec<LeftOutModel>,
     /// By path.
     files: BTreeMap<String, PublishedFile>,
 }
@@ -138,9 +140,21 @@ impl SnapshotDraft {
         }
         let table = DraftTable {
             columns: catalog::columns_of(schema)?,
+            left_out: Vec::new(),
             files: BTreeMap::new(),
         };
         self.tables.insert(name.to_owned(), table);
+        Ok(())
+    }
+
+    /// Says in the manifest of `table` that it has no rows of a health model, and why.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`]: a table that was not begun.
+    pub fn leave_out(&mut self, table: &str, model: LeftOutModel) -> Result<()> {
+        self.drafted(table)?;
+        let drafted = self.tables.get_mut(table);
+        drafted.expect("asked for above").left_out.push(model);
         Ok(())
     }
 
@@ -323,6 +337,7 @@ impl SnapshotDraft {
             schema: drafted.columns,
             rows: files.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
+            left_out: drafted.left_out,
             files,
         }
     }

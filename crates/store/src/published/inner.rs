@@ -43,7 +43,8 @@ pub(super) struct State {
     unreadable: BTreeSet<SnapshotId>,
     revoked: BTreeSet<SnapshotId>,
     drafts: BTreeSet<SnapshotId>,
-    /// Drafts whose catalog file may or may not be durable: the next open tells.
+    /// Drafts whose catalog file may or may not be durable: not shown, but the next open may find
+    /// them.
     unsure: BTreeSet<SnapshotId>,
     pub epoch: u64,
     newest: Option<SnapshotId>,
@@ -106,7 +107,8 @@ impl Inner {
         let _changing = self.lock_changes();
         self.check_epoch(terms.epoch)?;
         let mut state = self.state_mut();
-        let found = state.snapshots.len() + state.unreadable.len() + state.drafts.len() + 1;
+        let hidden = state.unreadable.len() + state.unsure.len();
+        let found = state.snapshots.len() + hidden + state.drafts.len() + 1;
         if found > self.snapshots_max {
             return Err(StoreError::Limit {
                 what: "published snapshots",
@@ -218,7 +220,8 @@ impl Inner {
         let directory = self.directory.as_ref();
         let (is_known, is_revoked) = {
             let state = self.state();
-            let is_known = state.snapshots.contains_key(id) || state.unreadable.contains(id);
+            let is_hidden = state.unreadable.contains(id) || state.unsure.contains(id);
+            let is_known = state.snapshots.contains_key(id) || is_hidden;
             (is_known, state.revoked.contains(id))
         };
         if is_known {
@@ -231,6 +234,7 @@ impl Inner {
             let mut state = self.state_mut();
             state.snapshots.remove(id);
             state.unreadable.remove(id);
+            state.unsure.remove(id);
             state.revoked.insert(id.clone());
         } else if !is_revoked {
             return Err(unknown(id));
@@ -311,12 +315,12 @@ impl Inner {
     }
 
     pub fn holding(&self, wanted: Wanted<'_>) -> Vec<SnapshotId> {
-        let (snapshots, unreadable) = {
+        let (snapshots, mut holding) = {
             let state = self.state();
             let snapshots: Vec<_> = state.snapshots.values().cloned().collect();
-            (snapshots, state.unreadable.clone())
+            let hidden = state.unreadable.union(&state.unsure);
+            (snapshots, hidden.cloned().collect::<BTreeSet<_>>())
         };
-        let mut holding = unreadable;
         // Linked files are searched once.
         let mut known: BTreeMap<String, bool> = BTreeMap::new();
         for snapshot in &snapshots {
@@ -457,7 +461,10 @@ fn read_state(directory: &dyn Directory) -> Result<State> {
     Ok(state)
 }
 
-fn read_catalog(directory: &dyn Directory, id: &SnapshotId) -> Result<PublishedSnapshot> {
+pub(super) fn read_catalog(
+    directory: &dyn Directory,
+    id: &SnapshotId,
+) -> Result<PublishedSnapshot> {
     let name = layout::catalog_name(id);
     let path = directory.path().join(&name);
     let snapshot: PublishedSnapshot = catalog::unseal(&path, &directory.read(&name)?)?;

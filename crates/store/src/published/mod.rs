@@ -18,18 +18,20 @@ mod layout;
 mod parquet_file;
 mod search;
 mod tree;
+mod verify;
 
 use std::sync::Arc;
 
 use vitalog_disk::Directory;
 
 pub use catalog::{
-    FileBounds, PublishedColumn, PublishedFile, PublishedSnapshot, PublishedTable, Revocation,
-    RevocationReason, TableManifest,
+    FileBounds, LeftOutModel, PublishedColumn, PublishedFile, PublishedSnapshot, PublishedTable,
+    Revocation, RevocationReason, TableManifest,
 };
 pub use draft::{DraftFile, LinkedFile, SnapshotDraft, SnapshotTerms};
 pub use layout::SnapshotId;
 pub(crate) use layout::{FOLDER, file_name, is_file_name};
+pub(crate) use verify::verify_published;
 
 use self::inner::Inner;
 use self::search::Wanted;
@@ -233,7 +235,8 @@ impl Published {
     }
 
     /// Which snapshots hold the account or user `text` in a column `account_id` or `user_id`;
-    /// those that cannot be read are among them. Other domains are in none.
+    /// those that cannot be read are among them, and those that failed to be made and may come to
+    /// light at the next open. Other domains are in none.
     ///
     /// Cost: reads the manifests of all snapshots and, of each distinct file that its bounds do
     /// not rule out, footer and bloom filters, then that one column.

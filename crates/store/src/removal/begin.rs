@@ -145,6 +145,7 @@ impl Writer {
         PendingRemoval {
             what,
             seq_max: self.seq,
+            purge_below: None,
             receipt,
         }
     }

@@ -3,41 +3,40 @@
 //!
 //! Every step is durable before the next and finds by itself what is left to do, so a removal that
 //! was cut short is finished by running it again. The receipt comes last, when nothing of the rows
-//! is left under the directory.
+//! is left under the directory. It never waits: a removal in whose way a copy of the store is stays
+//! pending in its last step.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use crossbeam::channel::{Sender, bounded};
 use vitalog_disk::DiskErrorKind;
 
 use super::receipts::RECEIPTS_MAX;
-use super::search::contains;
-use super::{
-    PendingRemoval, Progress, RemovalProgress, RemovalReceipt, RemovalRequest, RemovedRows,
-    rows_going,
-};
-use crate::cold::{ColdEntry, ColdFile, write_cold};
+use super::search::Needle;
+use super::search_parquet::may_be_in_parquet;
+use super::{PendingRemoval, Progress, RemovalProgress, RemovalReceipt, RemovalRequest};
 use crate::error::{Result, StoreError};
-use crate::flush::segment_name;
 use crate::ledger::NAMED_FOLDERS;
 use crate::manifest::{self, Manifest};
-use crate::published::RevocationReason;
+use crate::published::{RevocationReason, SnapshotId};
 use crate::quarantine;
-use crate::section::{Section, StoredSection, copy_of_rows};
-use crate::segment::{Origin, Segment, write_segment};
-use crate::upkeep::{Replacement, Upkeep};
+use crate::upkeep::Upkeep;
 use crate::wal;
 use crate::writer::{Command, Control};
 
-/// How often a removal looks whether a copy under way has let go of the old files.
-const PIN_POLL: Duration = Duration::from_millis(20);
+/// How far a removal came.
+#[derive(Clone, Debug)]
+pub(crate) enum Finished {
+    /// Nothing of it is left.
+    Done(Box<RemovalReceipt>),
+    /// Readers see nothing of it any more; a copy of the store that is being made keeps old files.
+    Waits,
+}
 
-/// The sections of a file as they stay, by day, and how many rows go.
-struct Thinned {
-    days: BTreeMap<i32, Vec<Arc<Section>>>,
-    rows_going: u64,
+impl Finished {
+    fn done(receipt: RemovalReceipt) -> Self {
+        Self::Done(Box::new(receipt))
+    }
 }
 
 impl Upkeep {
@@ -46,44 +45,82 @@ impl Upkeep {
         self.ask_writer(|reply| Control::BeginRemoval { request, reply })
     }
 
-    /// Finishes every removal that is pending. Returns how many there were.
+    /// Finishes every removal that is pending, as far as nothing is in the way; one that waits for
+    /// a copy of the store is left to the next call. Returns how many there were.
     ///
     /// # Errors
-    /// A full or failing disk, damage of a file: the removal stays pending, nothing else is lost.
+    /// That of the first one that failed: it stays pending, nothing else is lost, and the others
+    /// were tried all the same.
     pub fn finish_removals(&self) -> Result<usize> {
         let pending = self.ledger.manifest().pending.clone();
+        let mut finished = Ok(pending.len());
         for removal in &pending {
-            self.finish_removal(removal.receipt.number, &mut (Box::new(|_| {}) as Progress))?;
+            let mut quiet: Progress = Box::new(|_| {});
+            if let Err(error) = self.finish_removal(removal.receipt.number, &mut quiet) {
+                self.check_stop()?;
+                finished = finished.and(Err(error));
+            }
         }
-        Ok(pending.len())
+        finished
     }
 
-    /// Finishes the removal `number`, where that is not done, and returns its receipt.
+    /// Whether the string of an erased id still stands for the rows that go. Until it does not,
+    /// rows of the same id that came later must not become cold: only strings tell them apart
+    /// there.
+    pub fn is_erasing(&self) -> bool {
+        let manifest = self.ledger.manifest();
+        let mut symbols = manifest.pending.iter().filter_map(|one| one.what.symbol());
+        symbols.any(|(domain, symbol)| self.symbols.resolve(domain, symbol).is_some())
+    }
+
+    /// Finishes pending removals until no string of an erased id is left in force.
     ///
     /// # Errors
     /// As [`Upkeep::finish_removals`].
-    pub fn finish_removal(&self, number: u64, progress: &mut Progress) -> Result<RemovalReceipt> {
+    pub fn finish_erasures(&self) -> Result<()> {
+        while self.is_erasing() {
+            let finished = self.finish_removals();
+            if self.is_erasing() {
+                finished?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finishes the removal `number`, where that is not done.
+    ///
+    /// # Errors
+    /// A full or failing disk, damage of a file: the removal stays pending, nothing else is lost.
+    pub fn finish_removal(&self, number: u64, progress: &mut Progress) -> Result<Finished> {
         let manifest = self.ledger.manifest();
         let is_it = |pending: &&PendingRemoval| pending.receipt.number == number;
         let Some(pending) = manifest.pending.iter().find(is_it).cloned() else {
             let mut receipts = manifest.receipts.iter().rev();
             let receipt = receipts.find(|receipt| receipt.number == number).cloned();
-            return receipt.ok_or_else(|| {
+            return receipt.map(Finished::done).ok_or_else(|| {
                 StoreError::Invalid(format!("removal {number} was called off or is long done"))
             });
         };
-        // What is being published now may hold the rows.
+        let below = match pending.purge_below {
+            Some(below) => below,
+            None => self.take_away(&pending, progress)?,
+        };
+        progress(step("removing what older manifests kept"));
+        if !self.purge(below)? {
+            progress(step("waiting for a copy of the store that is being made"));
+            return Ok(Finished::Waits);
+        }
+        self.conclude(number).map(Finished::done)
+    }
+
+    /// Takes the rows and the string out of everything that is in force. Returns the number of the
+    /// first manifest without them: what is kept for the sake of older ones still has them.
+    fn take_away(&self, pending: &PendingRemoval, progress: &mut Progress) -> Result<u64> {
+        self.thin_files(pending, progress)?;
+        // Only now: what began to be published before this moment may have seen the rows, and what
+        // begins after it does not.
         self.published_files.abandon_drafts()?;
-        self.thin_files(&pending, progress)?;
-        let revoked = self.revoke_published(&pending)?;
-        let quarantined = self.quarantined_with(&pending)?;
-        self.ledger.commit(|manifest| {
-            let receipt = receipt_of(manifest, number);
-            receipt.snapshots_revoked.extend(revoked);
-            if !quarantined.is_empty() {
-                receipt.quarantined = quarantined;
-            }
-        })?;
+        self.revoke_published(pending)?;
         if let Some((domain, symbol)) = pending.what.symbol() {
             progress(step("writing the symbols without the id"));
             self.ask_writer(|reply| Control::EraseSymbol {
@@ -92,200 +129,83 @@ impl Upkeep {
                 reply,
             })?;
         }
-        self.purge(progress)?;
-        self.conclude(number)
-    }
-
-    /// Writes every segment that has rows which go without them, one commit a file.
-    fn thin_files(&self, pending: &PendingRemoval, progress: &mut Progress) -> Result<()> {
-        let segments = self.segments();
-        let files_total = segments.segments.len() + segments.cold.len();
-        let mut files_done = 0;
-        let mut begin_file = |upkeep: &Self| {
-            progress(RemovalProgress {
-                files_done,
-                files_total,
-                step: "writing files without the rows",
-            });
-            files_done += 1;
-            upkeep.check_stop()
-        };
-        for segment in &segments.segments {
-            begin_file(self)?;
-            self.thin_segment(segment, pending)?;
-        }
-        for file in &segments.cold {
-            begin_file(self)?;
-            self.thin_cold(file, pending)?;
-        }
-        Ok(())
-    }
-
-    fn thin_cold(&self, file: &Arc<ColdFile>, pending: &PendingRemoval) -> Result<()> {
-        let section = StoredSection::cold(Arc::clone(file)).open();
-        let Some(going) = rows_going(&section, &pending.what, &self.symbols)? else {
-            return Ok(());
-        };
-        let name = file.entry().name.clone();
-        let origin = Origin::of([name.as_str()].into_iter());
-        let reservation = self.ledger.reserve();
-        let entry = write_cold(
-            self.directory.as_ref(),
-            reservation.number,
-            &self.symbols,
-            &[section.as_ref()],
-            Some(&|_, row| !going[row]),
-            origin,
-        )?;
-        let bytes = |entry: &ColdEntry| entry.bytes + entry.sidecar_bytes;
-        let (bytes_before, bytes_after) = (bytes(file.entry()), entry.as_ref().map_or(0, bytes));
-        self.count_compacted(bytes_after);
-        let replacement = Replacement {
-            removed: BTreeSet::from([name]),
-            cold: entry.into_iter().collect(),
-            reservations: vec![reservation],
-            ..Replacement::default()
-        };
-        let rows = going.iter().filter(|&&goes| goes).count() as u64;
-        self.replace_thinned(
-            replacement,
-            pending,
-            (bytes_before, bytes_after),
-            |removed| {
-                removed.cold += rows;
-            },
-        )
-    }
-
-    /// Puts a thinned file in its place and adds to the receipt; `bytes` are before and after.
-    fn replace_thinned(
-        &self,
-        replacement: Replacement,
-        pending: &PendingRemoval,
-        (bytes_before, bytes_after): (u64, u64),
-        count_rows: impl FnOnce(&mut RemovedRows),
-    ) -> Result<()> {
-        let number = pending.receipt.number;
-        self.replace(replacement, |manifest| {
-            let receipt = receipt_of(manifest, number);
-            count_rows(&mut receipt.rows);
-            receipt.files_rewritten += u64::from(bytes_after > 0);
-            receipt.files_removed += u64::from(bytes_after == 0);
-            receipt.bytes_before += bytes_before;
-            receipt.bytes_after += bytes_after;
+        let below = self.ledger.manifest().number;
+        self.ledger.commit(|manifest| {
+            pending_of(manifest, pending.receipt.number).purge_below = Some(below);
         })?;
-        Ok(())
+        Ok(below)
     }
 
-    fn thin_segment(&self, segment: &Arc<Segment>, pending: &PendingRemoval) -> Result<()> {
-        let removed = BTreeSet::from([segment.entry().name.clone()]);
-        let sections = self.segments();
-        let sections = sections.by_day.values().flatten();
-        let sections = sections.filter(|section| section.is_of(&removed));
-        let thinned = self.thinned(sections, pending)?;
-        if thinned.rows_going == 0 {
+    /// Revokes the published snapshots that hold an id to be erased, and names them in the receipt,
+    /// as well as files set aside that may hold it. Those of an import that is taken back, and of
+    /// days past the retention, stay what they were.
+    fn revoke_published(&self, pending: &PendingRemoval) -> Result<()> {
+        let Some((domain, symbol)) = pending.what.symbol() else {
             return Ok(());
-        }
-        // Opens the file where nothing of it was read: older readers still need it.
-        let received = segment.received_pairs()?;
-        let mut replacement = Replacement {
-            removed,
-            ..Replacement::default()
         };
-        let reservation = self.ledger.reserve();
-        if !thinned.days.is_empty() {
-            let name = segment_name(reservation.number);
-            let directory = self.directory.as_ref();
-            let origin = Origin::of([segment.entry().name.as_str()].into_iter());
-            let days = &thinned.days;
-            let entry = write_segment(directory, &name, &self.symbols, days, &received, origin)?;
-            self.count_compacted(entry.bytes);
-            replacement.hot.push(entry);
-        }
-        let bytes_after: u64 = replacement.hot.iter().map(|entry| entry.bytes).sum();
-        replacement.reservations.push(reservation);
-        let bytes = (segment.entry().bytes, bytes_after);
-        self.replace_thinned(replacement, pending, bytes, |removed| {
-            removed.hot += thinned.rows_going;
-        })
-    }
-
-    /// The sections of one file without the rows that go: whole ones as they are, the others as
-    /// copies in memory.
-    fn thinned<'a>(
-        &self,
-        sections: impl Iterator<Item = &'a Arc<StoredSection>>,
-        pending: &PendingRemoval,
-    ) -> Result<Thinned> {
-        let mut thinned = Thinned {
-            days: BTreeMap::new(),
-            rows_going: 0,
+        let Some(id) = self.symbols.resolve(domain, symbol) else {
+            // The string went after all of this was done.
+            return Ok(());
         };
-        for section in sections {
-            let section = section.open();
-            let going = rows_going(&section, &pending.what, &self.symbols)?;
-            let kept = match &going {
-                None => Some(section),
-                Some(going) => {
-                    thinned.rows_going += going.iter().filter(|&&goes| goes).count() as u64;
-                    copy_of_rows(&section, &self.symbols, |row| !going[row])?
-                }
-            };
-            if let Some(kept) = kept {
-                let day = kept.statistics().day;
-                thinned.days.entry(day).or_default().push(kept);
-            }
-        }
-        Ok(thinned)
-    }
-
-    /// Revokes the published snapshots that hold an id to be erased, and returns their ids. Those
-    /// of an import that is taken back, and of days past the retention, stay what they were.
-    fn revoke_published(&self, pending: &PendingRemoval) -> Result<Vec<String>> {
-        let Some((domain, symbol)) = pending.what.symbol() else {
-            return Ok(Vec::new());
-        };
-        let id = self.symbols.resolve(domain, symbol).unwrap_or_default();
-        if id.is_empty() {
-            return Ok(Vec::new());
-        }
         let holding = self.published_files.holding(domain, &id);
-        for snapshot in &holding {
-            let now_us = self.clock.now_us();
-            self.published_files
-                .revoke(snapshot, RevocationReason::Erased, now_us)?;
+        let holding: BTreeSet<String> = holding.iter().map(ToString::to_string).collect();
+        let quarantined = self.quarantined_with(&id)?;
+        let number = pending.receipt.number;
+        // Named before they go: one of which nothing is left is not found again.
+        let manifest = self.ledger.commit(|manifest| {
+            let receipt = &mut pending_of(manifest, number).receipt;
+            let known = std::mem::take(&mut receipt.snapshots_revoked);
+            let revoked: BTreeSet<String> = known.into_iter().chain(holding).collect();
+            receipt.snapshots_revoked = revoked.into_iter().collect();
+            receipt.quarantined = quarantined;
+        })?;
+        let mut removals = manifest.pending.iter().map(|pending| &pending.receipt);
+        let receipt = removals.find(|receipt| receipt.number == number);
+        let revoked = receipt.map(|receipt| receipt.snapshots_revoked.as_slice());
+        for snapshot in revoked.unwrap_or_default() {
+            self.revoke(snapshot)?;
         }
-        Ok(holding.iter().map(ToString::to_string).collect())
+        // Files of drafts that failed may have been left until the next open.
+        self.published_files.collect()
     }
 
-    /// Files set aside after damage that hold an id to be erased. They are evidence of the damage
-    /// and are not removed here.
-    fn quarantined_with(&self, pending: &PendingRemoval) -> Result<Vec<String>> {
-        let Some((domain, symbol)) = pending.what.symbol() else {
-            return Ok(Vec::new());
+    fn revoke(&self, snapshot: &str) -> Result<()> {
+        let Some(id) = SnapshotId::parse(snapshot) else {
+            return Ok(());
         };
-        let id = self.symbols.resolve(domain, symbol).unwrap_or_default();
+        let now_us = self.clock.now_us();
+        let reason = RevocationReason::Erased;
+        match self.published_files.revoke(&id, reason, now_us) {
+            // An earlier try took it back, and that is so long ago that it is forgotten.
+            Err(StoreError::Invalid(_)) => Ok(()),
+            revoked => revoked,
+        }
+    }
+
+    /// Files set aside after damage that hold an id to be erased, or of which that cannot be told.
+    /// They are evidence of the damage and are not removed here.
+    fn quarantined_with(&self, id: &str) -> Result<Vec<String>> {
+        let needle = Needle::new(id);
         let mut found = Vec::new();
         for name in self.directory.list(quarantine::FOLDER)? {
             let name = format!("{}/{name}", quarantine::FOLDER);
             let bytes = self.directory.read(&name)?;
-            if !id.is_empty() && contains(&bytes, id.as_bytes()) {
+            let is_held = needle.hits(&bytes) > 0
+                || name.ends_with(".parquet") && may_be_in_parquet(bytes, &needle);
+            if is_held {
                 found.push(name);
             }
         }
         Ok(found)
     }
 
-    /// Removes whatever older manifests kept and the log before the segments, durably. Waits for
-    /// copies under way, which keep the files of the manifest they began with.
-    fn purge(&self, progress: &mut Progress) -> Result<()> {
-        progress(step("removing what older manifests kept"));
+    /// Removes whatever manifests before `below` kept and the log before the segments, durably.
+    /// False where a copy under way keeps the files of one of them: nothing is done then.
+    fn purge(&self, below: u64) -> Result<bool> {
         self.ask_writer(|reply| Control::TrimLog { reply })?;
-        let in_force = self.ledger.manifest().number;
-        while self.ledger.is_pinned_before(in_force) {
-            progress(step("waiting for a copy of the store that is being made"));
-            self.check_stop()?;
-            std::thread::sleep(PIN_POLL);
+        // A copy that begins from here on takes the manifest in force.
+        if self.ledger.is_pinned_before(below) {
+            return Ok(false);
         }
         self.ledger.collect(1)?;
         for folder in NAMED_FOLDERS
@@ -297,7 +217,7 @@ impl Upkeep {
                 synced => synced?,
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The receipt takes the place of the pending removal.
@@ -332,11 +252,11 @@ impl Upkeep {
     }
 }
 
-/// The receipt of a pending removal, to be added to.
-fn receipt_of(manifest: &mut Manifest, number: u64) -> &mut RemovalReceipt {
+/// A pending removal, to be added to.
+pub(super) fn pending_of(manifest: &mut Manifest, number: u64) -> &mut PendingRemoval {
     let mut pending = manifest.pending.iter_mut();
     let pending = pending.find(|pending| pending.receipt.number == number);
-    &mut pending.expect("only this thread ends removals").receipt
+    pending.expect("only this thread ends removals")
 }
 
 /// A step that goes by no files.

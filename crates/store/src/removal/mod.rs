@@ -2,8 +2,8 @@
 //! dropping days past the retention.
 //!
 //! A removal says which rows go. It is *pending* from the moment the writer has made it durable
-//! (`begin`), the upkeep rewrites every file that has such rows (`finish`), and when nothing of
-//! them is left on disk a receipt takes its place. Which rows go is told in `rows`; the proof that
+//! (`begin`), the upkeep rewrites every file that has such rows (`thin`) and sees to all else that
+//! may hold them (`finish`), and when nothing of them is left on disk a receipt takes its place. Which rows go is told in `rows`; the proof that
 //! nothing is left, a search of every byte, in `search`.
 //!
 //! Invariants: a crash leaves a removal pending, and then it is finished before the store serves
@@ -16,6 +16,7 @@ mod rows;
 mod search;
 mod search_parquet;
 mod store;
+mod thin;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,10 @@ pub(crate) struct PendingRemoval {
     pub what: Removal,
     /// The last seq when it began: rows with a later one are new data.
     pub seq_max: i64,
+    /// Set once neither the rows nor the string are in anything that is in force: only what was
+    /// kept for manifests before this number is left to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_below: Option<u64>,
     /// The receipt so far.
     pub receipt: RemovalReceipt,
 }

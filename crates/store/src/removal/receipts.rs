@@ -77,8 +77,8 @@ pub struct RemovalReceipt {
     /// Published snapshots that held the rows and were revoked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots_revoked: Vec<String>,
-    /// Files set aside after damage that hold the erased id. They are named and not removed: look
-    /// at them and remove them by hand.
+    /// Files set aside after damage that hold the erased id, or that cannot be decoded, so that they
+    /// may. They are named and not removed: look at them and remove them by hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<String>,
     /// Whether this is the receipt of an earlier removal: there was nothing left to remove.

@@ -15,6 +15,7 @@ use super::RemovalReceipt;
 use super::search_parquet::search_parquet;
 use crate::error::Result;
 use crate::manifest::Manifest;
+use crate::published;
 use crate::quarantine;
 use crate::removal::RemovalKind;
 use crate::section::Section;
@@ -54,7 +55,8 @@ impl IdKind {
 pub enum FoundAs {
     /// The account or user of an event: not erased, or appended again since.
     Identity,
-    /// Where no text of the file explains it.
+    /// Where no text of the file explains it; once where the file is Parquet that cannot be read
+    /// to its end, so that it cannot be told whether the id is there.
     Elsewhere,
     /// In the properties, the id or the name of an event, or in a definition.
     Mention,
@@ -113,7 +115,7 @@ impl SearchReport {
 ///
 /// # Errors
 /// A failing disk, and damage of the newest manifest. Other files that cannot be read as what they
-/// are count by their bytes alone.
+/// are count by their bytes; compressed ones then as [`FoundAs::Elsewhere`] in any case.
 pub fn search_files(
     directory: &Arc<dyn Directory>,
     files: &[String],
@@ -225,13 +227,13 @@ enum TextOf {
 }
 
 /// An id as it stands in bytes: as it is, and as JSON writes it where that differs.
-struct Needle {
-    plain: String,
+pub(super) struct Needle {
+    pub(super) plain: String,
     quoted: Option<String>,
 }
 
 impl Needle {
-    fn new(id: &str) -> Self {
+    pub(super) fn new(id: &str) -> Self {
         let quoted = serde_json::to_string(id).expect("a text");
         let quoted = quoted[1..quoted.len() - 1].to_owned();
         Self {
@@ -247,7 +249,7 @@ impl Needle {
             .map(String::as_str)
     }
 
-    fn hits(&self, bytes: &[u8]) -> u64 {
+    pub(super) fn hits(&self, bytes: &[u8]) -> u64 {
         self.forms().map(|form| hits(bytes, form.as_bytes())).sum()
     }
 }
@@ -269,12 +271,14 @@ impl Search {
         let folder = file.split('/').next().unwrap_or_default();
         if file.ends_with(".parquet") {
             let read = self.directory.read(file)?;
-            let is_published = folder != ledger::COLD_FOLDER;
-            // A file that is no Parquet counts by its bytes.
-            tally =
-                search_parquet(read, &self.id.plain, self.kind, is_published).unwrap_or_default();
+            let is_published = folder == published::FOLDER;
+            let damage = search_parquet(read, &self.id, self.kind, is_published, &mut tally).err();
             if tally.explained() == 0 {
                 tally.close(total, &self.id.plain);
+            }
+            // Its texts are compressed: what was not decoded may hold anything.
+            if damage.is_some() && tally.elsewhere == 0 {
+                tally.elsewhere = 1;
             }
             return Ok((bytes, tally));
         }
@@ -412,13 +416,8 @@ fn views(array: &StringViewArray) -> impl Iterator<Item = &str> {
     array.iter().flatten()
 }
 
-/// Whether `needle`, which is not empty, stands in `bytes`.
-pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    hits(bytes, needle) > 0
-}
-
 /// How often `needle` stands in `bytes`, overlaps counted; never where it is empty.
-pub(super) fn hits(bytes: &[u8], needle: &[u8]) -> u64 {
+fn hits(bytes: &[u8], needle: &[u8]) -> u64 {
     let Some((&first, rest)) = needle.split_first() else {
         return 0;
     };

@@ -1,12 +1,18 @@
 //! Removals as the store's users ask for them.
 
+use std::time::Duration;
+
 use vitalog_event::{DAY_US, day_of_timestamp_us};
 
 use super::begin::{Begun, RemovalRequest};
+use super::finish::Finished;
 use super::{Progress, RemovalReceipt};
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 use crate::writer::Control;
+
+/// How often a removal looks whether a copy under way has let go of the old files.
+const COPY_POLL: Duration = Duration::from_millis(20);
 
 /// Whose events are erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +31,9 @@ impl Store {
     /// was erased before and has no events since gives the receipt of that time, as `repeated`.
     ///
     /// Readers that hold an older snapshot finish with what they hold; an id may read as empty
-    /// there. Waits for copies of the store that are being made.
+    /// there. One that comes to a cold file with such events only now, and finds nothing of it in
+    /// memory, ends with [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable): the
+    /// rows are not shown, and without them the snapshot is not what it was. Waits for copies of the store that are being made.
     ///
     /// Cost: the run index of every file; each file that has such events is written again.
     ///
@@ -88,9 +96,18 @@ impl Store {
     fn remove(&self, request: RemovalRequest, mut progress: Progress) -> Result<RemovalReceipt> {
         match self.ask(|reply| Control::BeginRemoval { request, reply })? {
             Begun::Done(receipt) => Ok(*receipt),
-            Begun::Pending(number) => {
-                self.run_upkeep(move |upkeep| upkeep.finish_removal(number, &mut progress))
-            }
+            Begun::Pending(number) => loop {
+                let (finished, again) = self.run_upkeep(move |upkeep| {
+                    let finished = upkeep.finish_removal(number, &mut progress)?;
+                    Ok((finished, progress))
+                })?;
+                match finished {
+                    Finished::Done(receipt) => return Ok(*receipt),
+                    // Here, so that the upkeep goes on with what else is due.
+                    Finished::Waits => std::thread::sleep(COPY_POLL),
+                }
+                progress = again;
+            },
         }
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use vitalog_disk::Directory;
 use vitalog_event::day_of_timestamp_us;
 
+use super::codes::LostCodes;
 use super::files::damage_of;
+use super::symbols::Completed;
 use super::{Finding, Loss, RepairReport};
 use crate::error::{Result, StoreError};
 use crate::idempotency::RecentIds;
@@ -132,14 +134,20 @@ pub(super) fn follow(disk: &dyn Directory, manifest: &mut Manifest) -> Result<()
     Ok(())
 }
 
-/// Makes the log one that replays over `manifest`. Returns the last seq of the store.
+/// Makes the log one that replays over `manifest`, whose symbols are `completed` where not all of
+/// its own are there. Returns the last seq of the store.
 pub(super) fn repair(
     disk: &dyn Directory,
     manifest: &Manifest,
+    completed: Option<&Completed>,
     report: &mut RepairReport,
 ) -> Result<i64> {
     let symbols = Arc::new(Symbols::default());
-    load_symbols(disk, manifest, &symbols)?;
+    match completed {
+        Some(completed) => symbols.load(completed.pieces(disk)?)?,
+        None => load_symbols(disk, manifest, &symbols)?,
+    }
+    let lost = completed.map(|completed| &completed.lost);
     let mut replay = Replay {
         symbols,
         memtable: Memtable::default(),
@@ -170,7 +178,7 @@ pub(super) fn repair(
             // The next open takes its place.
             break;
         }
-        match take_file(disk, number, chain, &mut replay, report) {
+        match take_file(disk, number, chain, lost, &mut replay, report) {
             Ok(end) => chain = Some(end),
             outcome => {
                 let reason = damage_of(outcome)?.unwrap_or_default();
@@ -188,11 +196,18 @@ fn take_file(
     disk: &dyn Directory,
     number: u64,
     chain: Option<u32>,
+    lost: Option<&LostCodes>,
     replay: &mut Replay,
     report: &mut RepairReport,
 ) -> Result<u32> {
     let path: PathBuf = disk.path().join(wal::file_name(number));
     let mut file = read_wal_prefix(disk, number, chain)?;
+    if let Some(offset) = lost.and_then(|lost| first_with(lost, &file, replay.seq)) {
+        file.cut_before(
+            offset,
+            "events whose ids and names are lost with the symbols",
+        );
+    }
     match replay.file(&file, &path) {
         Ok(()) => {}
         Err(StoreError::Damaged { offset, reason, .. }) => file.cut_before(offset, &reason),
@@ -215,6 +230,18 @@ fn take_file(
         lost,
     });
     Ok(chain)
+}
+
+/// Where the first events behind `seq` lie that have one of `codes`.
+fn first_with(codes: &LostCodes, file: &WalFile, seq: i64) -> Option<u64> {
+    let mut events = file.frames.iter().filter(|(frame, _)| {
+        frame.kind == FrameKind::Events && frame.seq_first + i64::from(frame.events) - 1 > seq
+    });
+    let found = events.find(|(_, payload)| {
+        let group = decode_events(&file.bytes[payload.clone()]);
+        group.is_ok_and(|group| codes.are_in(&group))
+    });
+    found.map(|(_, payload)| payload.start as u64)
 }
 
 /// Sets whole log files aside, the last one first, so that what is left has no gap at any time.

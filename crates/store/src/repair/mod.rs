@@ -5,6 +5,7 @@
 //! that another repair can go on from; a newer version of the format, or a disk that fails, stops
 //! it before anything is moved.
 
+mod codes;
 mod files;
 mod lineage;
 mod log;
@@ -167,10 +168,16 @@ pub fn repair_directory(
     }
     report.notes = checked.notes;
     let mut manifest = checked.manifest;
-    if checked.lacks_symbols {
-        symbols::complete(directory, &ledger, &mut manifest, &mut report)?;
+    let completed = match checked.lacks_symbols {
+        true => Some(symbols::complete(directory, &manifest)?),
+        false => None,
+    };
+    // Before the symbols are written: files with codes that were given anew must not be found
+    // beside a log that still has the old ones.
+    report.seq = log::repair(disk, &manifest, completed.as_ref(), &mut report)?;
+    if let Some(completed) = completed {
+        completed.write(disk, &ledger, &mut manifest, &mut report)?;
     }
-    report.seq = log::repair(disk, &manifest, &mut report)?;
     if is_rebuilt || manifest != base {
         let manifest = ledger.commit(|in_force| {
             let number = in_force.number;

@@ -81,6 +81,10 @@ pub(super) fn rebuild(
     checked
         .notes
         .push("the manifest was rebuilt from the files".to_owned());
+    for pending in &mut checked.manifest.pending {
+        // A file that it was done with may be taken from before.
+        pending.purge_below = None;
+    }
     let mut found = BTreeMap::new();
     for name in files_in(disk, COLD_FOLDER)? {
         if let Some(parquet) = name.strip_suffix(".side") {
@@ -367,10 +371,11 @@ mod tests {
     use vitalog_event::{EventBatchBuilder, EventDraft};
 
     use super::*;
-    use crate::{DefinitionKind, Store, StoreConfig, SystemClock};
+    use crate::{CompactionGoal, DefinitionKind, Store, StoreConfig, SystemClock};
 
-    /// A closed store of several segments, symbol files and definition files.
-    fn closed_store() -> Arc<dyn Directory> {
+    /// A closed store of several segments, symbol files and definition files; the first `cooled`
+    /// rounds of events are in cold files.
+    fn closed_store(cooled: i64) -> Arc<dyn Directory> {
         let directory: Arc<dyn Directory> = Arc::new(FaultyDirectory::new());
         let config = StoreConfig {
             wal_file_bytes: 64 << 10,
@@ -398,6 +403,10 @@ mod tests {
             let defined = store.define(DefinitionKind::View, "a view", Some(&text));
             defined.expect("defined");
             store.flush().expect("flushed");
+            if round + 1 == cooled {
+                let report = store.compact(CompactionGoal::AllCold).expect("compacted");
+                assert_eq!(report.cold_written, 2, "one a day");
+            }
         }
         store.close().expect("closed");
         directory
@@ -405,11 +414,17 @@ mod tests {
 
     #[test]
     fn the_files_of_an_undamaged_store_make_the_same_manifest() {
-        let directory = closed_store();
-        let manifests = Manifests::read(directory.as_ref()).expect("read");
-        let expected = manifests.base();
-        assert!(expected.segments.len() == 3 && !expected.definitions.is_empty());
-        let rebuilt = rebuild(&directory, &Manifests::default(), &mut |_| {}).expect("rebuilt");
+        for (cooled, hot, cold) in [(0, 3, 0), (2, 1, 2), (3, 0, 2)] {
+            let directory = closed_store(cooled);
+            let expected = Manifests::read(directory.as_ref()).expect("read").base();
+            assert_eq!((expected.segments.len(), expected.cold.len()), (hot, cold));
+            assert!(!expected.definitions.is_empty());
+            check_rebuilt(&directory, &expected);
+        }
+    }
+
+    fn check_rebuilt(directory: &Arc<dyn Directory>, expected: &Manifest) {
+        let rebuilt = rebuild(directory, &Manifests::default(), &mut |_| {}).expect("rebuilt");
         assert!(rebuilt.damaged.is_empty(), "{:?}", rebuilt.damaged);
         assert_eq!(rebuilt.notes.len(), 1, "{:?}", rebuilt.notes);
         // Every symbol file there is a candidate; all but these are not kept by older manifests.
@@ -424,6 +439,6 @@ mod tests {
             symbols: expected.symbols.clone(),
             ..rebuilt.manifest
         };
-        assert_eq!(rebuilt, expected);
+        assert_eq!(&rebuilt, expected);
     }
 }

@@ -1,24 +1,25 @@
 //! Symbol files that are damaged or missing, made again from what else knows their strings.
 //!
 //! Every segment holds the strings and the symbols of its own codes, and the log the symbols of
-//! its events. A code that nothing knows belongs to no row that is left; its string stays empty,
-//! which no id is, and a member gets a pair that no other member has.
+//! its events. A cold file holds strings alone, so what only cold files have takes codes anew; an
+//! event of the log with a code that nothing else knows cannot be read any more. A code that
+//! nothing knows belongs to no row that is left: its string stays empty, which no id is, and a
+//! member gets a pair that no other member has.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow_array::{Array, StringViewArray};
 use vitalog_disk::{Directory, write_atomically};
 
-use super::files::cold_file;
+use super::codes::{Known, LostCodes};
 use super::{RepairReport, log};
-use crate::cold::MemberStrings;
 use crate::error::{Result, StoreError};
 use crate::flush::symbol_name;
 use crate::ledger::Ledger;
 use crate::manifest::{Manifest, SymbolEntry};
 use crate::segment::{Segment, number_in};
-use crate::symbols::{Marks, Member, NULL_SYMBOL, SymbolPiece, Tables, encode_file, read_file};
+use crate::symbols::{
+    Marks, SymbolPiece, Tables, decode_delta, encode_delta, encode_file, read_file,
+};
 
 /// A stretch of codes: in a file, or in none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +28,30 @@ enum Stretch {
     Gap { from: Marks, to: Marks },
 }
 
-/// Makes the symbol files of `manifest`, which are candidates, cover all codes; writes those that
-/// are missing.
-pub(super) fn complete(
-    directory: &Arc<dyn Directory>,
-    ledger: &Arc<Ledger>,
-    manifest: &mut Manifest,
-    report: &mut RepairReport,
-) -> Result<()> {
+/// Symbols that cover all codes, before anything of them is written.
+#[derive(Debug)]
+pub(super) struct Completed {
+    made: Vec<Made>,
+    /// What cannot be known of the codes.
+    pub lost: LostCodes,
+}
+
+/// A part of [`Completed`].
+#[derive(Debug)]
+enum Made {
+    File(SymbolEntry),
+    New {
+        tables: Tables,
+        from: Marks,
+        to: Marks,
+        /// Strings that nothing knows.
+        unknown: usize,
+    },
+}
+
+/// The symbol files of `manifest`, which are candidates, and what is missing between them, so that
+/// all codes are covered.
+pub(super) fn complete(directory: &Arc<dyn Directory>, manifest: &Manifest) -> Result<Completed> {
     let disk = directory.as_ref();
     let mut pieces = Vec::new();
     for entry in &manifest.symbols {
@@ -57,17 +74,8 @@ pub(super) fn complete(
     for piece in &logged {
         known.add_piece(piece);
     }
-    // Cold files have strings and no codes: those that nothing else knows take the codes that
-    // nothing else uses.
-    for entry in &manifest.cold {
-        let (members, events) = cold_file(directory, entry).strings_of_members()?;
-        for name in &events {
-            Known::give(&mut known.events, &mut bound.events, name);
-        }
-        for member in &members {
-            known.give_member(member, &mut bound);
-        }
-    }
+    let lost = known.lost_below(bound);
+    known.add_cold(directory, manifest, &mut bound)?;
     // Every member needs a pair of its own.
     while u64::from(bound.accounts) * u64::from(bound.users) < u64::from(bound.members) {
         bound.accounts += 1;
@@ -76,15 +84,58 @@ pub(super) fn complete(
         .into_iter()
         .map(|(entry, piece)| (entry, piece.to()))
         .collect();
-    manifest.symbols.clear();
-    for stretch in cover(&ends, bound) {
-        let entry = match stretch {
-            Stretch::File(entry) => entry,
-            Stretch::Gap { from, to } => write(disk, ledger, &known, (from, to, bound), report)?,
-        };
-        manifest.symbols.push(entry);
+    let made = cover(&ends, bound)
+        .into_iter()
+        .map(|stretch| match stretch {
+            Stretch::File(entry) => Ok(Made::File(entry)),
+            Stretch::Gap { from, to } => fill(&known, from, to, bound),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Completed { made, lost })
+}
+
+impl Completed {
+    /// The symbols as the files will hold them.
+    pub fn pieces(&self, disk: &dyn Directory) -> Result<Vec<SymbolPiece>> {
+        let made = self.made.iter();
+        made.map(|made| match made {
+            Made::File(entry) => read_file(disk, &entry.name),
+            Made::New {
+                tables, from, to, ..
+            } => decode_delta(&encode_delta(tables, *from, *to), disk.path(), 0),
+        })
+        .collect()
     }
-    Ok(())
+
+    /// Writes those that are missing, and names all of them in `manifest`.
+    pub fn write(
+        self,
+        disk: &dyn Directory,
+        ledger: &Arc<Ledger>,
+        manifest: &mut Manifest,
+        report: &mut RepairReport,
+    ) -> Result<()> {
+        manifest.symbols.clear();
+        for made in self.made {
+            manifest.symbols.push(match made {
+                Made::File(entry) => entry,
+                Made::New {
+                    tables,
+                    from,
+                    to,
+                    unknown,
+                } => write(
+                    disk,
+                    ledger,
+                    &encode_file(&tables, from, to),
+                    from,
+                    unknown,
+                    report,
+                )?,
+            });
+        }
+        Ok(())
+    }
 }
 
 /// The files that cover the codes up to `bound`, the newest of those that begin at the same codes,
@@ -138,14 +189,8 @@ fn size(marks: Marks) -> u64 {
         .sum()
 }
 
-/// Writes the file of a gap.
-fn write(
-    disk: &dyn Directory,
-    ledger: &Arc<Ledger>,
-    known: &Known,
-    (from, to, bound): (Marks, Marks, Marks),
-    report: &mut RepairReport,
-) -> Result<SymbolEntry> {
+/// What stands in a gap.
+fn fill(known: &Known, from: Marks, to: Marks, bound: Marks) -> Result<Made> {
     let mut tables = Tables::starting_at(from);
     let mut unknown = 0;
     for (domain, strings, codes) in [
@@ -170,128 +215,39 @@ fn write(
             StoreError::Invalid("there are more members than pairs of accounts and users".into())
         })?);
     }
-    let bytes = encode_file(&tables, from, to);
+    Ok(Made::New {
+        tables,
+        from,
+        to,
+        unknown,
+    })
+}
+
+/// Writes the file of a gap.
+fn write(
+    disk: &dyn Directory,
+    ledger: &Arc<Ledger>,
+    bytes: &[u8],
+    from: Marks,
+    unknown: usize,
+    report: &mut RepairReport,
+) -> Result<SymbolEntry> {
     let reservation = ledger.reserve();
     let name = symbol_name(reservation.number);
-    write_atomically(disk, &name, &bytes)?;
+    write_atomically(disk, &name, bytes)?;
     let left = if unknown == 0 {
         String::new()
     } else {
-        format!("; {unknown} strings are nowhere, and no segment uses them")
+        format!("; {unknown} strings are nowhere, and no event that is left uses them")
     };
     report.notes.push(format!(
-        "{name} was made from the segments and the log{left}"
+        "{name} was made from the segments, the cold files and the log{left}"
     ));
     Ok(SymbolEntry {
         name,
         bytes: bytes.len() as u64,
         from,
     })
-}
-
-/// What codes stand for, as far as anything says it.
-#[derive(Debug, Default)]
-struct Known {
-    accounts: BTreeMap<u32, String>,
-    users: BTreeMap<u32, String>,
-    events: BTreeMap<u32, String>,
-    members: BTreeMap<u32, Member>,
-}
-
-impl Known {
-    fn add_segment(&mut self, segment: &Segment) -> Result<()> {
-        let identities = segment.identities()?;
-        let strings = segment.strings()?;
-        let add = |known: &mut BTreeMap<u32, String>, symbols: &[u32], texts: &StringViewArray| {
-            for (code, &symbol) in symbols.iter().enumerate() {
-                if symbol != NULL_SYMBOL && code < texts.len() && texts.is_valid(code) {
-                    known.insert(symbol, texts.value(code).to_owned());
-                }
-            }
-        };
-        add(
-            &mut self.accounts,
-            &identities.account_symbols,
-            &strings.accounts,
-        );
-        add(&mut self.users, &identities.user_symbols, &strings.users);
-        add(&mut self.events, &identities.event_symbols, &strings.events);
-        for (at, &symbol) in identities.member_symbols.iter().enumerate() {
-            let account = identities.account_symbol(at);
-            let user = identities.user_symbol(at);
-            self.members.insert(symbol, Member { account, user });
-        }
-        Ok(())
-    }
-
-    fn add_piece(&mut self, piece: &SymbolPiece) {
-        for (known, strings) in [
-            (&mut self.accounts, &piece.accounts),
-            (&mut self.users, &piece.users),
-            (&mut self.events, &piece.events),
-        ] {
-            for code in strings.first..strings.first + strings.count() {
-                // Empty where the string was erased: another file may not know that.
-                if let Ok(text) = str::from_utf8(strings.get(code)) {
-                    known.insert(code, text.to_owned());
-                }
-            }
-        }
-        for (at, pair) in piece.members.pairs.chunks_exact(2).enumerate() {
-            let (account, user) = (pair[0], pair[1]);
-            let code = piece.members.first + at as u32;
-            self.members.insert(code, Member { account, user });
-        }
-    }
-
-    /// The code of `text`; one that nothing uses where it has none, below `bound` if there is one.
-    fn give(known: &mut BTreeMap<u32, String>, bound: &mut u32, text: &str) -> u32 {
-        if let Some((&code, _)) = known.iter().find(|(_, other)| *other == text) {
-            return code;
-        }
-        let code = (1..*bound).find(|code| !known.contains_key(code));
-        let code = code.unwrap_or(*bound);
-        *bound = (*bound).max(code + 1);
-        known.insert(code, text.to_owned());
-        code
-    }
-
-    /// Makes sure that a member of a cold file has a code.
-    fn give_member(&mut self, (account, user): &MemberStrings, bound: &mut Marks) {
-        let account = account.as_ref().map_or(NULL_SYMBOL, |text| {
-            Self::give(&mut self.accounts, &mut bound.accounts, text)
-        });
-        let user = user.as_ref().map_or(NULL_SYMBOL, |text| {
-            Self::give(&mut self.users, &mut bound.users, text)
-        });
-        let member = Member { account, user };
-        if self.members.values().any(|known| *known == member) {
-            return;
-        }
-        let code = (1..bound.members).find(|code| !self.members.contains_key(code));
-        let code = code.unwrap_or(bound.members);
-        bound.members = bound.members.max(code + 1);
-        self.members.insert(code, member);
-    }
-
-    /// The code behind the last of each domain.
-    fn bound(&self) -> Marks {
-        let behind = |last: Option<&u32>| last.map_or(1, |code| code + 1);
-        Marks {
-            accounts: behind(self.accounts.keys().next_back()),
-            users: behind(self.users.keys().next_back()),
-            events: behind(self.events.keys().next_back()),
-            members: behind(self.members.keys().next_back()),
-        }
-    }
-
-    /// Pairs that no member has.
-    fn unused_members(&self, bound: Marks) -> impl Iterator<Item = Member> + use<> {
-        let used: BTreeSet<Member> = self.members.values().copied().collect();
-        (0..bound.accounts)
-            .flat_map(move |account| (0..bound.users).map(move |user| Member { account, user }))
-            .filter(move |member| !used.contains(member))
-    }
 }
 
 #[cfg(test)]

@@ -95,12 +95,18 @@ impl StoredSection {
         matches!(self.place, Place::Cold(_))
     }
 
+    /// The name of the hot file that it lies in.
+    pub(crate) fn segment_name(&self) -> Option<&str> {
+        match &self.place {
+            Place::Shared(section) => section.segment_name(),
+            Place::Cold(_) => None,
+        }
+    }
+
     /// Whether it lies in one of the files `names`.
     pub(crate) fn is_of(&self, names: &BTreeSet<String>) -> bool {
         match &self.place {
-            Place::Shared(section) => section
-                .segment_name()
-                .is_some_and(|name| names.contains(name)),
+            Place::Shared(_) => self.segment_name().is_some_and(|name| names.contains(name)),
             Place::Cold(file) => names.contains(&file.entry().name),
         }
     }

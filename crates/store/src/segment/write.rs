@@ -5,7 +5,6 @@
 //! renamed: a file under its final name is whole.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -23,6 +22,7 @@ use super::{SegmentEntry, footer_bytes};
 use crate::error::{Result, StoreError};
 use crate::section::{EventCount, MemoryColumns, MergedOrder, RunIndex, Section};
 use crate::section::{SectionStatistics, merge_order, trait_event_test};
+use crate::spool::{Spool, create_anew};
 use crate::symbols::Symbols;
 
 /// Writes the rows of `sections`, given by day, as segment `name`. Durable on return.
@@ -43,10 +43,7 @@ pub(crate) fn write_segment(
     let all: Vec<&Section> = sections.values().flatten().map(AsRef::as_ref).collect();
     let codes = FileCodes::new(symbols, &all)?;
     let temporary = format!("{name}.tmp");
-    if directory.exists(&temporary)? {
-        directory.remove(&temporary)?;
-    }
-    let file = directory.create(&temporary)?;
+    let file = create_anew(directory, &temporary)?;
     let mut writer =
         SegmentWriter::new(file, symbols, &codes).map_err(StoreError::arrow(&temporary))?;
     let mut statistics = Vec::with_capacity(sections.len());
@@ -87,23 +84,6 @@ pub(super) fn file_schema(events: DataType, accounts: DataType, users: DataType)
         Field::new(schema::VALUE, DataType::Float64, true),
         Field::new(schema::PROPERTIES, DataType::Utf8, true),
     ]))
-}
-
-/// Bytes written by Arrow's file writer that wait to be checksummed and put on disk.
-#[derive(Debug, Default)]
-struct Spool {
-    bytes: Vec<u8>,
-}
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 struct SegmentWriter<'a> {

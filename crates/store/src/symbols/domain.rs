@@ -89,7 +89,7 @@ pub(crate) struct StringDomain {
     tail_bytes: Vec<u8>,
     /// Codes whose strings were erased.
     erased: u32,
-    /// Codes that are being erased: rows in files still have their strings.
+    /// Codes that are being erased and still have their strings: rows in files may have them.
     forgotten: Vec<u32>,
 }
 
@@ -150,8 +150,10 @@ impl StringDomain {
         self.erased
     }
 
-    /// The code of a string that stands in a cold file: the forgotten one while its rows are being
-    /// removed, because rows that came later are in no cold file yet.
+    /// The code of a string that stands in a cold file: the forgotten one until its string is
+    /// erased. Rows that came later are in no cold file before that: the compaction waits.
+    ///
+    /// Cost: as [`Self::lookup`], and a comparison with each string that is being erased.
     pub fn lookup_in_cold(&self, text: &str) -> Option<u32> {
         let is_it = |&&symbol: &&u32| self.bytes(symbol) == text.as_bytes();
         let forgotten = self.forgotten.iter().find(is_it).copied();
@@ -161,7 +163,7 @@ impl StringDomain {
     /// Takes `symbol` out of the table: its string is given a new code from now on. The string
     /// stays for those who hold the code.
     pub fn forget(&mut self, symbol: u32) {
-        if symbol == NULL_SYMBOL || symbol >= self.next() {
+        if self.is_blank(symbol) {
             return;
         }
         if !self.forgotten.contains(&symbol) {
@@ -175,11 +177,17 @@ impl StringDomain {
 
     /// Finds a forgotten symbol by its string again.
     pub fn remember(&mut self, symbol: u32) {
+        if self.is_blank(symbol) {
+            return;
+        }
         self.forget(symbol);
         self.forgotten.retain(|&other| other != symbol);
-        if symbol < self.next() && !self.bytes(symbol).is_empty() {
-            self.insert(symbol);
-        }
+        self.insert(symbol);
+    }
+
+    /// Whether there is no string to be forgotten: of null, of codes never given and of erased ones.
+    fn is_blank(&self, symbol: u32) -> bool {
+        symbol >= self.next() || self.bytes(symbol).is_empty()
     }
 
     /// Erases the string of a forgotten symbol that lies in memory only; true where it does.
@@ -194,6 +202,7 @@ impl StringDomain {
             *offset -= end - start;
         }
         self.erased += u32::from(end > start);
+        self.forgotten.retain(|&other| other != symbol);
         true
     }
 
@@ -208,6 +217,9 @@ impl StringDomain {
             self.erased += piece.erased() - known.erased();
             *known = piece;
         }
+        let mut forgotten = std::mem::take(&mut self.forgotten);
+        forgotten.retain(|&symbol| !self.is_blank(symbol));
+        self.forgotten = forgotten;
     }
 
     /// Puts a code into the table, where its string was not erased.
@@ -542,7 +554,12 @@ mod tests {
         assert_eq!(domain.lookup("bob"), Some(2));
         domain.forget(2);
         assert_eq!(domain.intern("bob"), 4, "a new code");
+        assert_eq!(domain.lookup_in_cold("bob"), Some(2), "until it is erased");
         assert!(domain.blank(2));
+        assert_eq!(domain.lookup_in_cold("bob"), Some(4));
+        assert!(domain.forgotten.is_empty());
+        domain.forget(2);
+        assert!(domain.forgotten.is_empty(), "it has no string");
         let texts: Vec<&str> = (1..5).map(|symbol| domain.text(symbol)).collect();
         assert_eq!(texts, ["ann", "", "eve", "bob"]);
         assert_eq!((domain.lookup("eve"), domain.lookup("")), (Some(3), None));
@@ -560,7 +577,10 @@ mod tests {
         assert_eq!((loaded.lookup("bob"), loaded.erased()), (Some(4), 1));
         loaded.forget(4);
         assert!(!loaded.blank(4), "its string lies in a file");
+        loaded.replace(piece([0, 3, 3, 6, 9], b"annevebob"));
+        assert_eq!(loaded.forgotten, [4], "another string went");
         loaded.replace(piece([0, 3, 3, 6, 6], b"anneve"));
+        assert!(loaded.forgotten.is_empty());
         assert_eq!((loaded.text(4), loaded.erased()), ("", 2));
         assert_eq!((loaded.lookup("eve"), loaded.intern("bob")), (Some(3), 5));
     }

@@ -1,4 +1,5 @@
 //! Merging hot files: small segments, left by short runs and small flushes, become fewer ones.
+//! Bounded by rows and by bytes, whatever the events are; a damaged file is left out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,13 +24,35 @@ impl Upkeep {
     /// the rows.
     pub(super) fn merge_hot(&self) -> Result<usize> {
         let mut gone = 0;
-        while let Some(group) = full_level(&self.segments().segments) {
+        while let Some(group) = self.full_level() {
             self.check_stop()?;
-            gone += group.len() - 1;
-            let replacement = self.merged(&group)?;
-            self.replace(replacement, |_| {})?;
+            let bytes: u64 = group.iter().map(|segment| segment.entry().bytes).sum();
+            let needed = bytes.saturating_add(self.config.reserved_bytes);
+            if self.directory.free_bytes()? < needed {
+                // Fewer files are not worth the reserve.
+                break;
+            }
+            match self.merged(&group) {
+                Ok(replacement) => {
+                    self.replace(replacement, |_| {})?;
+                    gone += group.len() - 1;
+                }
+                Err(error) => {
+                    let names = group.iter().map(|segment| segment.entry().name.clone());
+                    self.blame(&names.collect(), error)?;
+                }
+            }
         }
         Ok(gone)
+    }
+
+    /// The segments of the lowest level that has [`FAN_IN`] of them, oldest first; damaged ones are
+    /// left out.
+    fn full_level(&self) -> Option<Vec<Arc<Segment>>> {
+        let segments = self.segments();
+        let readable = segments.segments.iter();
+        let readable = readable.filter(|segment| !self.blocked.holds(&segment.entry().name));
+        full_level(readable, self.config.hot_merged_bytes_max)
     }
 
     fn merged(&self, group: &[Arc<Segment>]) -> Result<Replacement> {
@@ -65,12 +88,17 @@ impl Upkeep {
     }
 }
 
-/// The segments of the lowest level that has [`FAN_IN`] of them, oldest first.
-fn full_level(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
+/// The segments of the lowest level that has [`FAN_IN`] of them, oldest first. Of those that are
+/// merged none has more than its part of `bytes_max`, nor of [`MERGED_ROWS_MAX`].
+fn full_level<'a>(
+    segments: impl Iterator<Item = &'a Arc<Segment>>,
+    bytes_max: u64,
+) -> Option<Vec<Arc<Segment>>> {
     let mut levels: BTreeMap<u32, Vec<Arc<Segment>>> = BTreeMap::new();
     for segment in segments {
         let rows = segment.entry().rows();
-        if rows * FAN_IN <= MERGED_ROWS_MAX {
+        let is_small = segment.entry().bytes <= bytes_max / FAN_IN as u64;
+        if is_small && rows * FAN_IN <= MERGED_ROWS_MAX {
             let level = (rows / LEVEL_ROWS)
                 .checked_ilog(FAN_IN)
                 .map_or(0, |level| level + 1);

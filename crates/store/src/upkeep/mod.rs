@@ -2,24 +2,33 @@
 //!
 //! It owns the order of its jobs and how their results become durable and visible: files first,
 //! then the ledger, then the writer publishes. What a job rewrites and why stands in the modules
-//! below. Flushes go on beside it; readers are never blocked.
+//! below; when jobs are done that nobody asked for, in `due`. Flushes go on beside it; readers are
+//! never blocked.
 //!
 //! Invariant: only this thread takes files away from readers, and it has opened each of them
 //! before, so that a reader of an older snapshot still reads it.
 
+mod blocked;
 mod compaction;
+mod due;
 mod merge;
+mod plan;
+mod retry;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use vitalog_disk::Directory;
 
+pub(crate) use blocked::Blocked;
+pub use blocked::DamagedFile;
 pub use compaction::{CompactionGoal, CompactionReport};
+pub(crate) use due::Due;
 
 use crate::cold::{ColdCache, ColdEntry, ColdFile};
 use crate::config::{Clock, StoreConfig};
@@ -27,6 +36,7 @@ use crate::error::{Result, StoreError};
 use crate::ledger::{Ledger, Reservation};
 use crate::manifest::Manifest;
 use crate::published::Published;
+use crate::room::Writability;
 use crate::segment::{Segment, SegmentEntry};
 use crate::snapshot::{SegmentChange, SegmentSet, Snapshot};
 use crate::symbols::Symbols;
@@ -58,6 +68,11 @@ pub(crate) struct Upkeep {
     pub published: Arc<ArcSwap<Snapshot>>,
     pub writer: Sender<Command>,
     pub stop: Arc<AtomicBool>,
+    /// What appends wait for.
+    pub writability: Arc<Writability>,
+    /// Files that are left as they are.
+    pub blocked: Arc<Blocked>,
+    pub due: Due,
 }
 
 /// A job of the thread.
@@ -66,26 +81,45 @@ type Job = Box<dyn FnOnce(&Upkeep) + Send>;
 /// The thread as the store holds it.
 #[derive(Debug)]
 pub(crate) struct UpkeepThread {
-    jobs: Sender<Job>,
+    jobs: UpkeepBell,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 /// Asks for a look at what is due, from the writer; nothing waits for it.
 #[derive(Clone, Debug)]
-pub(crate) struct UpkeepBell(Sender<Job>);
+pub(crate) struct UpkeepBell {
+    jobs: Sender<Job>,
+    /// Whether a look that was asked for has not begun.
+    is_rung: Arc<AtomicBool>,
+}
 
 impl UpkeepBell {
-    /// Has the thread compact what is due. Where it is busy already it looks again anyway.
+    /// Has the thread do what is due, once for any number of calls before it begins.
     pub fn ring(&self) {
-        let _ = self.0.try_send(Box::new(Upkeep::compact_what_is_due));
+        if self.is_rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let is_rung = Arc::clone(&self.is_rung);
+        let look = move |upkeep: &Upkeep| {
+            is_rung.store(false, Ordering::Release);
+            upkeep.do_what_is_due();
+        };
+        if self.jobs.try_send(Box::new(look)).is_err() {
+            // It is busy, and looks by itself before long.
+            self.is_rung.store(false, Ordering::Release);
+        }
     }
 }
 
 /// The two ends of the queue of jobs: made before the writer, which rings the bell.
 pub(crate) fn job_queue() -> (UpkeepBell, Receiver<Job>) {
     let (sender, receiver) = bounded(JOBS_WAITING_MAX);
-    (UpkeepBell(sender), receiver)
+    let bell = UpkeepBell {
+        jobs: sender,
+        is_rung: Arc::default(),
+    };
+    (bell, receiver)
 }
 
 impl UpkeepThread {
@@ -95,10 +129,11 @@ impl UpkeepThread {
     /// No thread can be had.
     pub fn start(upkeep: Upkeep, bell: &UpkeepBell, jobs: Receiver<Job>) -> Result<Self> {
         let stop = Arc::clone(&upkeep.stop);
+        let interval = upkeep.config.upkeep_interval;
         let thread = std::thread::Builder::new()
             .name("vitalog-upkeep".to_owned())
             .spawn(move || {
-                while let Ok(job) = jobs.recv() {
+                while let Some(job) = next_job(&jobs, interval) {
                     if upkeep.is_stopping() {
                         break;
                     }
@@ -107,7 +142,7 @@ impl UpkeepThread {
             })
             .map_err(|error| StoreError::Full(format!("no thread for the upkeep: {error}")))?;
         Ok(Self {
-            jobs: bell.0.clone(),
+            jobs: bell.clone(),
             stop,
             thread,
         })
@@ -126,22 +161,32 @@ impl UpkeepThread {
             // A caller that has gone away needs no answer.
             let _ = sender.send(work(upkeep));
         });
-        jobs.0.send(job).map_err(|_| StoreError::Closed)?;
+        jobs.jobs.send(job).map_err(|_| StoreError::Closed)?;
         outcome.recv().map_err(|_| StoreError::Closed)?
     }
 
     /// The queue, for callers that wait without holding the thread's handle.
     pub fn bell(&self) -> UpkeepBell {
-        UpkeepBell(self.jobs.clone())
+        self.jobs.clone()
     }
 
     /// Lets the job under way end at its next step, and ends the thread.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         // Wakes a thread that waits; a full queue wakes it anyway.
-        let _ = self.jobs.try_send(Box::new(|_| {}));
+        let _ = self.jobs.jobs.try_send(Box::new(|_| {}));
         drop(self.jobs);
         let _ = self.thread.join();
+    }
+}
+
+/// The next job: one that was asked for, or, where there was none for `interval`, a look at what is
+/// due. `None` when nobody can ask any more.
+fn next_job(jobs: &Receiver<Job>, interval: Duration) -> Option<Job> {
+    match jobs.recv_timeout(interval) {
+        Ok(job) => Some(job),
+        Err(RecvTimeoutError::Timeout) => Some(Box::new(Upkeep::do_what_is_due)),
+        Err(RecvTimeoutError::Disconnected) => None,
     }
 }
 
@@ -214,8 +259,22 @@ impl Upkeep {
                 .collect(),
         };
         self.install(change)?;
-        self.ledger.try_collect(self.config.manifests_kept);
+        self.ledger.try_collect(self.manifests_kept());
         Ok(manifest)
+    }
+
+    /// How many manifests are kept: the newest alone while appends wait for room, because the
+    /// files of older ones take it.
+    fn manifests_kept(&self) -> usize {
+        match self.missing_bytes() {
+            0 => self.config.manifests_kept,
+            _ => 1,
+        }
+    }
+
+    /// Bytes that must be freed before appends are taken again; 0 where they are taken.
+    pub fn missing_bytes(&self) -> u64 {
+        self.writability.missing_bytes(self.directory.as_ref())
     }
 
     /// Opens the files that are about to go, for readers of older snapshots.

@@ -1,6 +1,8 @@
 //! What the store's tests share: events by number, and the whole content of a snapshot.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod bytes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

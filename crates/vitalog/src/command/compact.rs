@@ -61,6 +61,9 @@ fn compact(source: &Source, all: bool) -> anyhow::Result<wire::UpkeepServiceComp
         }
         false => store.compact(CompactionGoal::Due)?,
     };
+    for file in store.damaged_files() {
+        eprintln!("warning: left as it is: {}", file.reason);
+    }
     Ok(answered(&report))
 }
 

@@ -1,14 +1,13 @@
 //! `import`: files into a store or a server, with a summary and the rejected rows.
 //!
 //! Reading and checking run on a thread of their own, ahead of the writer by a few batches. What an
-//! import into a directory added can be taken back; see `batch`.
+//! import into a directory added can be taken back, also through a server; see `batch`.
 
 mod batch;
+mod report;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
@@ -16,30 +15,25 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::ProgressBar;
-use serde_json::json;
 use vitalog_event::{EventBatch, TimeUnit};
 use vitalog_store::{AppendReceipt, Clock, Result as StoreResult, Store, SystemClock};
 
 use self::batch::Recorder;
+use self::report::ImportReport;
 use super::local::{Missing, open_store};
-use super::progress::{bar, count};
+use super::progress::bar;
 use super::remote::RemoteEvents;
-use super::table::write_facts;
+use super::source::{Source, SourceArgs};
 use crate::config::Config;
 use crate::import::{
-    FieldMapping, ImportOptions, Memberships, RejectedRow, SourceBatch, SourceFormat, SourcePath,
-    open_source, parse_time_unit,
+    FieldMapping, ImportOptions, Memberships, SourceBatch, SourceFormat, SourcePath, open_source,
+    parse_time_unit,
 };
 
 /// Batches read ahead of the writer.
 const BATCHES_AHEAD: usize = 2;
 /// Batches handed to the writer and not yet durable.
 const BATCHES_IN_FLIGHT: usize = 4;
-/// Rejected rows shown on stderr; all of them go to --rejects.
-const REJECTS_SHOWN: u64 = 10;
-/// Share of rows without an account above which the summary warns.
-const WITHOUT_ACCOUNT_WARN: f64 = 0.05;
 
 /// Which files, and how they are to be read.
 #[derive(Debug, Args)]
@@ -62,7 +56,8 @@ pub(super) struct ImportArgs {
     /// Keep each rejected row with its reason, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Append to a server, such as grpc://127.0.0.1:50051, instead of the directory.
+    /// Append to a server, such as grpc://127.0.0.1:50051, instead of the directory; with --undo or
+    /// --list, ask it.
     #[arg(long)]
     url: Option<String>,
     /// The name under which this import can be taken back; one that is used again goes on with its
@@ -70,10 +65,10 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["url", "undo", "list"])]
     batch: Option<String>,
     /// Take an import back: remove exactly the events that it added.
-    #[arg(long, value_name = "BATCH", conflicts_with_all = ["files", "url", "list"])]
+    #[arg(long, value_name = "BATCH", conflicts_with_all = ["files", "list"])]
     undo: Option<String>,
-    /// List the imports that can be taken back.
-    #[arg(long, conflicts_with_all = ["files", "url"])]
+    /// List the imports into the directory, which can be taken back.
+    #[arg(long, conflicts_with = "files")]
     list: bool,
 }
 
@@ -207,11 +202,13 @@ impl Uploader {
 }
 
 pub(super) fn run(args: &ImportArgs, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
-    if args.list {
-        return batch::list(data, config);
-    }
-    if let Some(name) = &args.undo {
-        return batch::undo(name, data, config);
+    if args.list || args.undo.is_some() {
+        let source = SourceArgs::of(args.url.as_deref())?;
+        let source = Source::open(&source, data, config, Missing::Refuse)?;
+        return match &args.undo {
+            Some(name) => batch::undo(name, source),
+            None => batch::list(source),
+        };
     }
     let begun = Instant::now();
     let target = Target::open(args.url.as_deref(), data, config)?;
@@ -291,114 +288,4 @@ fn import_file(
     }
     // Last: what went in before a file broke off is reported all the same.
     read
-}
-
-/// What an import tells.
-struct ImportReport {
-    rejects: Option<BufWriter<File>>,
-    rows: u64,
-    rejected: u64,
-    without_account: u64,
-    appended: Appended,
-    /// The name under which it can be taken back.
-    batch: Option<String>,
-}
-
-impl ImportReport {
-    fn new(rejects: Option<&Path>) -> anyhow::Result<Self> {
-        let create = |path: &Path| {
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))
-        };
-        let rejects = rejects.map(create).transpose()?.map(BufWriter::new);
-        let appended = Appended::default();
-        Ok(Self {
-            rejects,
-            rows: 0,
-            rejected: 0,
-            without_account: 0,
-            appended,
-            batch: None,
-        })
-    }
-
-    fn rows(&mut self, file: &str, batch: &SourceBatch, bar: &ProgressBar) -> anyhow::Result<()> {
-        self.rows += batch.rows() as u64;
-        self.without_account += batch.rows_without_account;
-        for rejected in &batch.rejected {
-            if self.rejected < REJECTS_SHOWN {
-                bar.suspend(|| eprintln!("{file}: {rejected}"));
-            }
-            self.keep(file, rejected)?;
-        }
-        Ok(())
-    }
-
-    fn conflict(
-        &mut self,
-        file: &str,
-        row: u64,
-        conflict: vitalog_event::Rejection,
-    ) -> anyhow::Result<()> {
-        let rejected = RejectedRow {
-            row,
-            field: conflict.field.to_owned(),
-            code: conflict.code,
-            message: conflict.message,
-            text: String::new(),
-        };
-        if self.rejected < REJECTS_SHOWN {
-            eprintln!("{file}: {rejected}");
-        }
-        self.keep(file, &rejected)
-    }
-
-    fn keep(&mut self, file: &str, rejected: &RejectedRow) -> anyhow::Result<()> {
-        self.rejected += 1;
-        if let Some(out) = &mut self.rejects {
-            let line = json!({
-                "file": file,
-                "row": rejected.row,
-                "field": rejected.field,
-                "code": rejected.code.as_str(),
-                "message": rejected.message,
-                "text": rejected.text,
-            });
-            writeln!(out, "{line}").context("cannot write the rejected rows")?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, begun: Instant) -> anyhow::Result<()> {
-        if let Some(out) = &mut self.rejects {
-            out.flush().context("cannot write the rejected rows")?;
-        }
-        if self.rejected > REJECTS_SHOWN && self.rejects.is_none() {
-            let more = count(self.rejected - REJECTS_SHOWN);
-            eprintln!("… and {more} more rejected rows; --rejects FILE keeps them all");
-        }
-        let seconds = begun.elapsed().as_secs_f64();
-        let facts = [
-            ("rows read", count(self.rows)),
-            ("accepted", count(self.appended.accepted)),
-            ("duplicates", count(self.appended.duplicates)),
-            ("rejected", count(self.rejected)),
-            ("without an account", count(self.without_account)),
-            ("rows a second", count((self.rows as f64 / seconds) as u64)),
-        ];
-        write_facts(&mut std::io::stdout().lock(), &facts)?;
-        if let Some(batch) = &self.batch {
-            println!("batch {batch}; `vitalog import --undo {batch}` takes it back");
-        }
-        if self.rows > 0 && self.without_account as f64 > self.rows as f64 * WITHOUT_ACCOUNT_WARN {
-            let share = 100.0 * self.without_account as f64 / self.rows as f64;
-            eprintln!(
-                "warning: {share:.0} % of the rows name no account; --map COLUMN=account_id says \
-                 which column holds it"
-            );
-        }
-        if self.appended.accepted == 0 && self.appended.duplicates > 0 {
-            println!("nothing new: every event was stored before");
-        }
-        Ok(())
-    }
 }

@@ -56,6 +56,13 @@ pub(super) fn open_store(
             report.finished_removals
         );
     }
+    if report.unfinished_removals > 0 {
+        eprintln!(
+            "warning: {} removals that an earlier run had begun cannot be finished now, for a \
+             damaged file or a full disk; the log says why, and they are tried again",
+            report.unfinished_removals
+        );
+    }
     if let Some(torn) = report.quarantined {
         eprintln!(
             "warning: {} bytes at the end of {} (from byte {}) were no whole commit group ({}); \

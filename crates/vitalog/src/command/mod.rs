@@ -10,6 +10,7 @@ mod erase;
 mod grid;
 mod health;
 mod import;
+mod instant;
 mod keeper;
 mod local;
 mod model;

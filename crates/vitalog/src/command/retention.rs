@@ -1,4 +1,4 @@
-//! `retention`: drops the days before the last ones, for good.
+//! `retention`: drops the days before the last ones, for good; in a directory or through a server.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,10 +6,14 @@ use std::process::ExitCode;
 use clap::Args;
 use vitalog_event::{DAY_US, day_of_timestamp_us};
 use vitalog_store::{Clock, SystemClock};
+use vitalog_wire::vitalog::v1 as wire;
+use wire::upkeep_service_client::UpkeepServiceClient;
 
-use super::local::{Missing, open_store};
-use super::receipt::{RemovalBar, confirm, day_text, write_receipt};
+use super::local::Missing;
+use super::receipt::{Receipt, RemovalBar, confirm, day_text, received, write_receipt};
+use super::source::{Source, SourceArgs};
 use crate::config::Config;
+use crate::sql::{Backend, failure};
 
 /// How much is kept.
 #[derive(Debug, Args)]
@@ -21,18 +25,32 @@ pub(super) struct RetentionArgs {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 pub(super) fn run(args: &RetentionArgs, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = open_store(data, config, Missing::Refuse)?;
+    let source = Source::open(&args.source, data, config, Missing::Refuse)?;
+    let dropped = drop_days(args, &source);
+    source.close()?;
+    write_receipt(&mut std::io::stdout().lock(), &dropped?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn drop_days(args: &RetentionArgs, source: &Source) -> anyhow::Result<Receipt> {
     let now_us = SystemClock.now_us();
     let first = day_of_timestamp_us(now_us - i64::from(args.days) * DAY_US);
     let question = format!("Every event before {} will be dropped.", day_text(first));
     confirm(&question, &day_text(first), args.yes)?;
+    if let Backend::Remote(remote) = source.backend() {
+        // The server's clock says what today is.
+        let request = wire::UpkeepServiceRetainRequest { days: args.days };
+        let mut client = UpkeepServiceClient::new(remote.line());
+        let answer = source.wait(client.retain(request));
+        return received("Retain", answer.map_err(failure)?.into_inner().receipt);
+    }
     let bar = RemovalBar::new("dropping");
-    let dropped = store.retain_from(first, bar.progress());
+    let dropped = source.opened_store()?.retain_from(first, bar.progress());
     bar.finish();
-    write_receipt(&mut std::io::stdout().lock(), &dropped?)?;
-    store.close()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(dropped?.into())
 }

@@ -24,6 +24,17 @@ pub(super) struct SourceArgs {
     url: Option<String>,
 }
 
+impl SourceArgs {
+    /// As if the flag had this value.
+    ///
+    /// # Errors
+    /// It is no address of a server.
+    pub fn of(url: Option<&str>) -> anyhow::Result<Self> {
+        let url = url.map(parse_url).transpose().map_err(anyhow::Error::msg)?;
+        Ok(Self { url })
+    }
+}
+
 /// Answers a command.
 pub(super) struct Source {
     backend: Backend,

@@ -97,7 +97,10 @@ fn verify_erased(id: &str, kind: Kind, data: &Path) -> anyhow::Result<ExitCode> 
 fn write_search(out: &mut impl Write, report: &SearchReport) -> anyhow::Result<ExitCode> {
     for (found_as, words) in [
         (FoundAs::Identity, "the identity of events"),
-        (FoundAs::Elsewhere, "where it must not be"),
+        (
+            FoundAs::Elsewhere,
+            "where it must not be, or where that cannot be told",
+        ),
         (FoundAs::Mention, "mentioned by other events or definitions"),
         (
             FoundAs::OtherId,

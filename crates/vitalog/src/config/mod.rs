@@ -129,15 +129,18 @@ impl Config {
     pub fn store(&self) -> StoreConfig {
         let given = &self.store;
         let default = StoreConfig::default();
+        let wal_file_bytes = given.wal_file_bytes.unwrap_or(default.wal_file_bytes);
+        let memtable_bytes_max = given
+            .memtable_bytes_max
+            .unwrap_or(default.memtable_bytes_max);
+        let reserve = || StoreConfig::reserve_for(memtable_bytes_max, wal_file_bytes);
         StoreConfig {
             durability: given.durability.map_or(default.durability, Into::into),
-            wal_file_bytes: given.wal_file_bytes.unwrap_or(default.wal_file_bytes),
+            wal_file_bytes,
             memtable_events_max: given
                 .memtable_events_max
                 .unwrap_or(default.memtable_events_max),
-            memtable_bytes_max: given
-                .memtable_bytes_max
-                .unwrap_or(default.memtable_bytes_max),
+            memtable_bytes_max,
             retention_days: given.retention_days,
             hot_bytes_max: given.hot_bytes_max.unwrap_or_else(hot_bytes_default),
             cold_files_per_day_max: given
@@ -146,7 +149,7 @@ impl Config {
             cold_cache_bytes_max: given
                 .cold_cache_bytes_max
                 .unwrap_or(default.cold_cache_bytes_max),
-            reserved_bytes: given.reserved_bytes.unwrap_or(default.reserved_bytes),
+            reserved_bytes: given.reserved_bytes.unwrap_or_else(reserve),
             snapshots_max: given.snapshots_max.unwrap_or(default.snapshots_max),
             ..default
         }

@@ -4071,6 +4071,22 @@ pub struct RemovalReceipt {
     /// When the last byte of it was gone, by the server's clock.
     #[prost(message, optional, tag = "10")]
     pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// 1, 2, 3 … over everything that was ever taken away.
+    #[prost(uint64, tag = "11")]
+    pub number: u64,
+    /// Whether this is the receipt of an earlier call, because nothing was left to take away.
+    #[prost(bool, tag = "12")]
+    pub is_repeated: bool,
+    /// Of rows, those that were in cold files.
+    #[prost(uint64, tag = "13")]
+    pub rows_cold: u64,
+    /// Where days were dropped, the first UTC day that was kept, as YYYY-MM-DD; else empty.
+    #[prost(string, tag = "14")]
+    pub first_day_kept: ::prost::alloc::string::String,
+    /// Files that were set aside after damage and hold an erased id. They are still there: look at
+    /// them and remove them by hand.
+    #[prost(string, repeated, tag = "15")]
+    pub quarantined_files: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Whom to erase.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4129,6 +4145,68 @@ pub struct UpkeepServiceUndoImportResponse {
     /// Always present.
     #[prost(message, optional, tag = "1")]
     pub receipt: ::core::option::Option<RemovalReceipt>,
+}
+/// Asks for imports.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceListImportsRequest {
+    /// Most imports in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of imports.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpkeepServiceListImportsResponse {
+    /// Ascending by when they began, then by name.
+    #[prost(message, repeated, tag = "1")]
+    pub imports: ::prost::alloc::vec::Vec<ImportBatch>,
+    /// Asks for the next page; empty on the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Asks for receipts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpkeepServiceListReceiptsRequest {
+    /// Most receipts in the answer, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// The next_page_token of the answer before; empty asks for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of receipts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpkeepServiceListReceiptsResponse {
+    /// Ascending by number.
+    #[prost(message, repeated, tag = "1")]
+    pub receipts: ::prost::alloc::vec::Vec<RemovalReceipt>,
+    /// Asks for the next page; empty on the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// An import that was recorded.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportBatch {
+    /// Its name, which UndoImport takes; 1 to 128 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The files it read, as they were named; the first 100.
+    #[prost(string, repeated, tag = "2")]
+    pub files: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Events it added.
+    #[prost(uint64, tag = "3")]
+    pub events: u64,
+    /// When it began, by the clock of the machine that imported.
+    #[prost(message, optional, tag = "4")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it ran to its end.
+    #[prost(bool, tag = "5")]
+    pub is_finished: bool,
+    /// When it was taken back, by the server's clock; absent where it was not.
+    #[prost(message, optional, tag = "6")]
+    pub undone_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// How far to compact.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4569,6 +4647,57 @@ pub mod upkeep_service_client {
                 .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "UndoImport"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the imports that were recorded, oldest first: the newest 1,000, those that were taken
+        /// back included.
+        pub async fn list_imports(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceListImportsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceListImportsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/ListImports",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "ListImports"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the receipts of what was taken away, by number: the newest 10,000.
+        pub async fn list_receipts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpkeepServiceListReceiptsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceListReceiptsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.UpkeepService/ListReceipts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.UpkeepService", "ListReceipts"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Merges hot files, makes cold files of them, and one file of several of a day. Readers are not
         /// held up. A server does by itself what is due, after each flush.
         pub async fn compact(
@@ -4689,6 +4818,23 @@ pub mod upkeep_service_server {
             request: tonic::Request<super::UpkeepServiceUndoImportRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UpkeepServiceUndoImportResponse>,
+            tonic::Status,
+        >;
+        /// Lists the imports that were recorded, oldest first: the newest 1,000, those that were taken
+        /// back included.
+        async fn list_imports(
+            &self,
+            request: tonic::Request<super::UpkeepServiceListImportsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceListImportsResponse>,
+            tonic::Status,
+        >;
+        /// Lists the receipts of what was taken away, by number: the newest 10,000.
+        async fn list_receipts(
+            &self,
+            request: tonic::Request<super::UpkeepServiceListReceiptsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpkeepServiceListReceiptsResponse>,
             tonic::Status,
         >;
         /// Merges hot files, makes cold files of them, and one file of several of a day. Readers are not
@@ -4924,6 +5070,101 @@ pub mod upkeep_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UndoImportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/ListImports" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListImportsSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<super::UpkeepServiceListImportsRequest>
+                    for ListImportsSvc<T> {
+                        type Response = super::UpkeepServiceListImportsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::UpkeepServiceListImportsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::list_imports(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListImportsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.UpkeepService/ListReceipts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReceiptsSvc<T: UpkeepService>(pub Arc<T>);
+                    impl<
+                        T: UpkeepService,
+                    > tonic::server::UnaryService<
+                        super::UpkeepServiceListReceiptsRequest,
+                    > for ListReceiptsSvc<T> {
+                        type Response = super::UpkeepServiceListReceiptsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::UpkeepServiceListReceiptsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpkeepService>::list_receipts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReceiptsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -62,6 +62,48 @@ fn layout() -> impl Strategy<Value = Layout> {
     ]
 }
 
+#[test]
+fn rows_with_too_much_text_for_one_file_are_cut() {
+    let world = World::new();
+    let shape = Shape {
+        rows: 120,
+        accounts: 3,
+        users: 5,
+        names: 9,
+    };
+    let rows = random_rows(3, shape);
+    let memory = world.in_memory(&rows);
+    let memory: Vec<&Section> = memory.iter().map(AsRef::as_ref).collect();
+    let filters = filters(&world.symbols, &rows);
+    let expected = content_of_rows(&rows, &world.symbols, &filters);
+    let ids: usize = rows.iter().map(|row| row.id.len()).sum();
+    let properties = rows.iter().filter_map(|row| row.properties.as_ref());
+    let properties: usize = properties.map(String::len).sum();
+    for (text_bytes_max, files) in [(1, 120..=120), (300, 2..=20), (1 << 20, 1..=1)] {
+        let entries = world.write_cut(1 + text_bytes_max, &memory, text_bytes_max);
+        assert!(files.contains(&entries.len()), "{} files", entries.len());
+        let texts = entries.iter().map(|entry| world.file(entry).text_bytes());
+        let texts: Vec<u64> = texts.collect::<Result<_, _>>().expect("counted");
+        let is_bounded = |(text, entry): (&u64, &ColdEntry)| {
+            *text <= text_bytes_max || entry.statistics.rows == 1
+        };
+        assert!(texts.iter().zip(&entries).all(is_bounded), "{texts:?}");
+        if let [text] = texts[..] {
+            assert_eq!(text, ids.max(properties) as u64);
+        }
+        let cold: Vec<_> = entries
+            .iter()
+            .map(|entry| world.stored(entry).open())
+            .collect();
+        let cold: Vec<&Section> = cold.iter().map(AsRef::as_ref).collect();
+        assert_eq!(content(&cold, &filters).expect("cold"), expected);
+        for entry in &entries {
+            let damages = world.file(entry).verify();
+            assert!(damages.is_empty(), "{damages:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 40,

@@ -11,8 +11,8 @@ use vitalog_event::DAY_US;
 
 use crate::NULL_SYMBOL;
 use crate::cold::schema::Layout;
-use crate::cold::write::{Keep, write_laid_out};
-use crate::cold::{ColdCache, ColdEntry, ColdFile};
+use crate::cold::write::Keep;
+use crate::cold::{ColdCache, ColdEntry, ColdFile, ColdRows};
 use crate::section::{MemoryColumns, Section, StoredSection, sections_of_group};
 use crate::segment::{FileSection, Origin, Segment, write_segment};
 use crate::symbols::{Member, Symbols};
@@ -191,16 +191,30 @@ impl World {
         layout: Layout,
     ) -> Option<ColdEntry> {
         let disk = self.disk();
-        write_laid_out(
-            disk.as_ref(),
-            number,
-            &self.symbols,
-            sources,
-            keep,
-            Origin::default(),
-            layout,
-        )
-        .expect("written")
+        let rows = ColdRows::new(&self.symbols, sources, keep, u64::MAX).expect("read");
+        let rows = rows.laid_out(layout);
+        assert!(rows.files() <= 1, "one file has room for all");
+        (rows.files() == 1).then(|| {
+            let written = rows.write(0, disk.as_ref(), number, Origin::default());
+            written.expect("written")
+        })
+    }
+
+    /// Writes cold files of at most `text_bytes_max` bytes of ids or properties, from `number` on.
+    pub fn write_cut(
+        &self,
+        number: u64,
+        sources: &[&Section],
+        text_bytes_max: u64,
+    ) -> Vec<ColdEntry> {
+        let disk = self.disk();
+        let rows = ColdRows::new(&self.symbols, sources, None, text_bytes_max).expect("read");
+        let files = (number..).zip(0..rows.files());
+        let written = files.map(|(number, at)| {
+            let written = rows.write(at, disk.as_ref(), number, Origin::default());
+            written.expect("written")
+        });
+        written.collect()
     }
 
     /// The file of an entry.

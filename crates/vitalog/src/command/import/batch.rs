@@ -4,7 +4,6 @@
 //! the last record stays, and importing the same files again counts it as duplicates.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,16 +12,21 @@ use anyhow::bail;
 use chrono::DateTime;
 use vitalog_event::format_timestamp_us;
 use vitalog_store::{Clock, ImportBatch, Store, SystemClock};
+use vitalog_wire::vitalog::v1 as wire;
+use wire::upkeep_service_client::UpkeepServiceClient;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::local::{Missing, open_store};
+use super::super::instant::microseconds;
 use super::super::progress::count;
-use super::super::receipt::{RemovalBar, write_receipt};
-use crate::config::Config;
+use super::super::receipt::{Receipt, RemovalBar, received, write_receipt};
+use super::super::source::Source;
 use crate::import::SourcePath;
+use crate::sql::{Backend, failure};
 
 /// Time between two records of an import under way.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
+/// Imports that a server is asked for at once.
+const PAGE_SIZE: u32 = 1_000;
 
 /// Records what one import adds.
 #[derive(Debug)]
@@ -92,16 +96,55 @@ fn default_name(now_us: i64, files: &[String]) -> String {
     format!("import-{}-{hash:08x}", time.format("%Y%m%dT%H%M%SZ"))
 }
 
+/// An import on record, of a directory or a server alike.
+struct Recorded {
+    name: String,
+    begun_us: i64,
+    events: u64,
+    is_finished: bool,
+    undone_us: Option<i64>,
+    files: Vec<String>,
+}
+
+impl From<ImportBatch> for Recorded {
+    fn from(batch: ImportBatch) -> Self {
+        Self {
+            name: batch.name,
+            begun_us: batch.begun_at_us,
+            events: batch.events,
+            is_finished: batch.is_finished,
+            undone_us: batch.undone_at_us,
+            files: batch.files,
+        }
+    }
+}
+
+impl From<wire::ImportBatch> for Recorded {
+    fn from(batch: wire::ImportBatch) -> Self {
+        let begun = batch.started_at;
+        let undone = batch.undone_at;
+        Self {
+            name: batch.name,
+            begun_us: begun.map_or(0, |time| microseconds(time.seconds, time.nanos)),
+            events: batch.events,
+            is_finished: batch.is_finished,
+            undone_us: undone.map(|time| microseconds(time.seconds, time.nanos)),
+            files: batch.files,
+        }
+    }
+}
+
 /// `import --list`.
-pub(super) fn list(data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = open_store(data, config, Missing::Refuse)?;
+pub(super) fn list(source: Source) -> anyhow::Result<ExitCode> {
+    let imports = imports(&source);
+    source.close()?;
+    let imports = imports?;
     let mut out = std::io::stdout().lock();
-    let imports = store.imports();
     if imports.is_empty() {
         writeln!(out, "no import was recorded")?;
     }
     for batch in imports {
-        let state = match batch.undone_at_us {
+        let state = match batch.undone_us {
             Some(undone_us) => format!("taken back {}", format_timestamp_us(undone_us)),
             None if batch.is_finished => "finished".to_owned(),
             None => "broken off".to_owned(),
@@ -110,7 +153,7 @@ pub(super) fn list(data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
             out,
             "{}  begun {}  {} events  {state}  {}",
             batch.name,
-            format_timestamp_us(batch.begun_at_us),
+            format_timestamp_us(batch.begun_us),
             count(batch.events),
             batch.files.join(" ")
         )?;
@@ -118,18 +161,53 @@ pub(super) fn list(data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// All imports on record, oldest first.
+fn imports(source: &Source) -> anyhow::Result<Vec<Recorded>> {
+    let Backend::Remote(remote) = source.backend() else {
+        let imports = source.opened_store()?.imports().into_iter();
+        return Ok(imports.map(Recorded::from).collect());
+    };
+    let mut client = UpkeepServiceClient::new(remote.line());
+    let mut imports = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = wire::UpkeepServiceListImportsRequest {
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let answer = source.wait(client.list_imports(request));
+        let page = answer.map_err(failure)?.into_inner();
+        imports.extend(page.imports.into_iter().map(Recorded::from));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(imports);
+        }
+    }
+}
+
 /// `import --undo`.
-pub(super) fn undo(name: &str, data: &Path, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = open_store(data, config, Missing::Refuse)?;
-    if !store.imports().iter().any(|batch| batch.name == name) {
+pub(super) fn undo(name: &str, source: Source) -> anyhow::Result<ExitCode> {
+    let undone = take_back(name, &source);
+    source.close()?;
+    write_receipt(&mut std::io::stdout().lock(), &undone?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn take_back(name: &str, source: &Source) -> anyhow::Result<Receipt> {
+    if !imports(source)?.iter().any(|batch| batch.name == name) {
         bail!("there is no import {name:?}; `vitalog import --list` lists those there are");
     }
+    if let Backend::Remote(remote) = source.backend() {
+        let batch = name.to_owned();
+        let mut client = UpkeepServiceClient::new(remote.line());
+        let request = wire::UpkeepServiceUndoImportRequest { batch };
+        let answer = source.wait(client.undo_import(request));
+        return received("UndoImport", answer.map_err(failure)?.into_inner().receipt);
+    }
     let bar = RemovalBar::new("taking back");
-    let undone = store.undo_import(name, bar.progress());
+    let undone = source.opened_store()?.undo_import(name, bar.progress());
     bar.finish();
-    write_receipt(&mut std::io::stdout().lock(), &undone?)?;
-    store.close()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(undone?.into())
 }
 
 #[cfg(test)]

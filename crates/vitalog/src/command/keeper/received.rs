@@ -5,6 +5,7 @@ use vitalog_query::{ModelDescription, ModelFault, ViewDescription};
 use vitalog_wire::vitalog::v1 as wire;
 
 use super::{Checked, Refusal};
+use crate::command::instant::microseconds;
 use crate::command::model::difference::Difference;
 
 pub(super) fn nothing_in(call: &str) -> anyhow::Error {
@@ -26,7 +27,7 @@ pub(super) fn described(model: wire::Model) -> ModelDescription {
         description: model.description,
         valid_from_us: model
             .valid_from
-            .map(|time| time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000),
+            .map(|time| microseconds(time.seconds, time.nanos)),
         content_hash: model.content_hash,
         is_current: model.is_current,
         text: model.toml,
@@ -38,9 +39,7 @@ pub(super) fn described_view(view: wire::View) -> ViewDescription {
     ViewDescription {
         name: view.name,
         version: view.version,
-        valid_from_us: valid_from.map_or(0, |time| {
-            time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
-        }),
+        valid_from_us: valid_from.map_or(0, |time| microseconds(time.seconds, time.nanos)),
         is_current: view.is_current,
         sql: (!view.is_dropped).then_some(view.sql),
     }

@@ -28,7 +28,9 @@ pub(super) fn download(
 ) -> anyhow::Result<()> {
     let bar = bar("downloading", Some(snapshot.bytes()), true);
     for table in &snapshot.tables {
-        let place = folder.join(&table.table).join(&snapshot.id);
+        let place = folder
+            .join(folder_name(&table.table)?)
+            .join(folder_name(&snapshot.id)?);
         for file in shelf.files(&snapshot.id, &table.table)? {
             fetch(shelf, &snapshot.id, &file, &place, &bar)
                 .with_context(|| format!("{} of {}", file.path, table.table))?;
@@ -155,9 +157,30 @@ fn relative(path: &str) -> anyhow::Result<&Path> {
     Ok(plain)
 }
 
+/// A name that a server gave, as one folder below ours.
+fn folder_name(name: &str) -> anyhow::Result<&Path> {
+    match relative(name) {
+        Ok(path) if path.file_name().is_some_and(|only| only == name) => Ok(path),
+        _ => bail!("the server names {name:?}, which is no name of a folder"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_and_ids_are_one_folder_each() {
+        for name in ["events", "health_scores", "20250301T120000Z-7"] {
+            assert_eq!(folder_name(name).expect("a name"), Path::new(name));
+        }
+        for name in [
+            "", ".", "..", "../..", "/etc", "a/b", "a/..", "./a", "a/", "a/.", "a\\b",
+        ] {
+            let error = folder_name(name).expect_err(name).to_string();
+            assert!(error.contains(&format!("{name:?}")), "{error}");
+        }
+    }
 
     #[test]
     fn only_paths_below_a_folder_are_taken() {

@@ -10,6 +10,7 @@ use vitalog_wire::vitalog::v1 as wire;
 
 use super::Format;
 use crate::command::grid::{Cell, Grid, Heading, shown_time};
+use crate::command::instant::microseconds;
 use crate::command::progress::{bytes, count};
 use crate::sql::screen;
 
@@ -104,11 +105,6 @@ impl From<wire::Snapshot> for ShownSnapshot {
             tables: tables.collect(),
         }
     }
-}
-
-/// Microseconds since 1970.
-fn microseconds(seconds: i64, nanos: i32) -> i64 {
-    seconds * 1_000_000 + i64::from(nanos) / 1_000
 }
 
 /// Microseconds as RFC 3339.

@@ -3,6 +3,8 @@
 use vitalog_store::{StoreStatistics, Tier, TierStatistics};
 use vitalog_wire::vitalog::v1 as wire;
 
+use crate::command::instant::microseconds;
+
 /// What a store holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Counts {
@@ -119,10 +121,4 @@ impl From<&wire::TierStats> for TierCounts {
             bytes: known.bytes,
         }
     }
-}
-
-/// Microseconds since 1970.
-fn microseconds(seconds: i64, nanos: i32) -> i64 {
-    let micros = seconds.saturating_mul(1_000_000);
-    micros.saturating_add(i64::from(nanos) / 1_000)
 }
