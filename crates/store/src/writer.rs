@@ -286,10 +286,11 @@ impl Writer {
     /// once, which gives the log's room back and rows that the upkeep can make smaller.
     fn ask_for_room(&mut self, is_full: bool) {
         if is_full {
-            if !self.is_short && self.flushing.is_none() {
-                if let Err(error) = self.freeze() {
-                    tracing::error!(%error, "a flush to make room failed");
-                }
+            if !self.is_short
+                && self.flushing.is_none()
+                && let Err(error) = self.freeze()
+            {
+                tracing::error!(%error, "a flush to make room failed");
             }
             self.upkeep.ring();
         }

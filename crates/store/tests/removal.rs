@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use support::bytes::{assert_undamaged, files_with, search};
-use support::{Event, START_US, batch, clock, content, numbered, open, small};
-use vitalog_disk::{Directory, Fault, FaultPlan, FaultyDirectory, write_atomically};
+use support::{Event, START_US, batch, clock, content, fault_at, numbered, open, small};
+use vitalog_disk::{Directory, FaultPlan, FaultyDirectory, write_atomically};
 use vitalog_event::{DAY_US, RejectionCode, day_of_timestamp_us};
 use vitalog_store::{
     CompactionGoal, EraseRequest, FoundAs, IdKind, ImportBatch, Progress, RemovalKind,
@@ -283,12 +283,7 @@ fn a_failing_disk_leaves_an_erasure_to_be_done_again_and_loses_nothing_else() {
         let store = open(&directory).unwrap();
         store.compact(CompactionGoal::Due).unwrap();
         let at = directory.operations() + step;
-        // Odd steps: what was renamed is there, though its sync failed.
-        directory.set_plan(match step % 3 {
-            0 => FaultPlan::new().fail_operation(at, Fault::Full),
-            1 => FaultPlan::new().fail_operation(at, Fault::Io),
-            _ => FaultPlan::new().fail_syncs_from(at),
-        });
+        directory.set_plan(fault_at(at, step));
         let erased = erase_user(&store);
         directory.set_plan(FaultPlan::new());
         refused += usize::from(erased.is_err());

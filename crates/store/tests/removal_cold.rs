@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use support::bytes::{assert_undamaged, files_with, search};
-use support::{Event, batch, clock, content, numbered, open, small};
-use vitalog_disk::{Directory, Fault, FaultPlan, FaultyDirectory};
+use support::{Event, batch, clock, content, fault_at, numbered, open, small};
+use vitalog_disk::{Directory, FaultPlan, FaultyDirectory};
 use vitalog_store::{
     CompactionGoal, EraseRequest, FoundAs, IdKind, Progress, RemovalReceipt, Store, StoreErrorKind,
     Tier,
@@ -332,12 +332,7 @@ fn a_failing_disk_leaves_an_erasure_of_cold_rows_to_be_done_again() {
         let store = open(&directory).unwrap();
         store.compact(CompactionGoal::Due).unwrap();
         let at = directory.operations() + step;
-        // A sync that failed may have reached the disk all the same.
-        directory.set_plan(match step % 3 {
-            0 => FaultPlan::new().fail_operation(at, Fault::Full),
-            1 => FaultPlan::new().fail_operation(at, Fault::Io),
-            _ => FaultPlan::new().fail_syncs_from(at),
-        });
+        directory.set_plan(fault_at(at, step));
         let erased = erase_user(&store);
         let has_failed = directory.operations() > at;
         directory.set_plan(FaultPlan::new());

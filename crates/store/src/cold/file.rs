@@ -237,7 +237,7 @@ impl ColdFile {
                 return Ok((None, SMALL_BYTES));
             };
             let length = bytes.len() + SMALL_BYTES;
-            let blob = PromotedBlob::open(bytes, self.entry.statistics.rows)
+            let blob = PromotedBlob::open(&bytes, self.entry.statistics.rows)
                 .map_err(|reason| self.damaged(reason))?;
             Ok((Some(blob), length))
         })

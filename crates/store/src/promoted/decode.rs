@@ -34,8 +34,8 @@ impl PromotedBlob {
     ///
     /// # Errors
     /// Bytes that were changed, and what does not fit.
-    pub fn open(bytes: Bytes, rows: usize) -> Result<Self, String> {
-        let bytes = checked(&bytes)?;
+    pub fn open(bytes: &Bytes, rows: usize) -> Result<Self, String> {
+        let bytes = checked(bytes)?;
         let plain = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()).map_err(text)?;
         let footer = plain.metadata().file_metadata();
         let entries = footer

@@ -19,7 +19,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
@@ -196,7 +196,7 @@ fn write(
     writer.write(&batch)?;
     let metadata = writer.close()?;
     let groups = metadata.row_groups().iter();
-    let value_bytes: i64 = groups.map(|group| group.compressed_size()).sum();
+    let value_bytes: i64 = groups.map(RowGroupMetaData::compressed_size).sum();
     Ok((bytes, usize::try_from(value_bytes).unwrap_or(usize::MAX)))
 }
 

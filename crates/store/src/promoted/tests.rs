@@ -61,7 +61,7 @@ fn stored(properties: &StringArray) -> Vec<PromotedColumn> {
     };
     let bytes = columns.encode(1 << 20).expect("bytes");
     let bytes = Bytes::from(bytes.expect("small columns stay"));
-    let blob = PromotedBlob::open(bytes, properties.len()).expect("opens");
+    let blob = PromotedBlob::open(&bytes, properties.len()).expect("opens");
     let keys: Vec<&str> = columns.columns().iter().map(PromotedColumn::key).collect();
     assert_eq!(blob.keys().collect::<Vec<_>>(), keys);
     let column = |key: &&str| blob.column(key).expect("reads").expect("is there");
@@ -188,7 +188,7 @@ fn columns_that_cost_too_much_are_left_out() {
     let columns = PromotedColumns::collect(&properties(&rows)).expect("columns");
     let keys = |bytes_max: usize| {
         let bytes = columns.encode(bytes_max).expect("bytes")?;
-        let blob = PromotedBlob::open(Bytes::from(bytes), rows.len()).expect("opens");
+        let blob = PromotedBlob::open(&Bytes::from(bytes), rows.len()).expect("opens");
         Some(blob.keys().map(str::to_owned).collect::<Vec<_>>())
     };
     assert_eq!(keys(usize::MAX), Some(vec!["ms".into(), "plan".into()]));
@@ -211,7 +211,7 @@ fn damage_is_an_error() {
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
     let columns = PromotedColumns::collect(&properties(&rows)).expect("columns");
     let bytes = columns.encode(1 << 20).expect("bytes").expect("columns");
-    let open = |bytes: &[u8], rows| PromotedBlob::open(Bytes::copy_from_slice(bytes), rows);
+    let open = |bytes: &[u8], rows| PromotedBlob::open(&Bytes::copy_from_slice(bytes), rows);
     assert!(open(&bytes, rows.len()).is_ok());
     for length in 0..bytes.len() {
         assert!(

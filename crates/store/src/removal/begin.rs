@@ -7,7 +7,7 @@
 
 use vitalog_disk::write_atomically;
 
-use super::receipts::{RemovedRows, id_hash};
+use super::receipts::id_hash;
 use super::{PendingRemoval, RANGES_MAX, Removal, RemovalKind, RemovalReceipt};
 use crate::error::{Result, StoreError};
 use crate::flush::symbol_name;
@@ -121,33 +121,9 @@ impl Writer {
             RemovalRequest::Account(id) | RemovalRequest::User(id) => Some(id_hash(number, id)),
             RemovalRequest::Seqs(_) | RemovalRequest::Before(_) => None,
         };
-        let before_day = match what {
-            Removal::Before(day) => Some(day),
-            _ => None,
-        };
-        let receipt = RemovalReceipt {
-            number,
-            kind: what.kind(),
-            id_sha256,
-            before_day,
-            rows: RemovedRows::default(),
-            files_rewritten: 0,
-            files_removed: 0,
-            bytes_before: 0,
-            bytes_after: 0,
-            seq_max: self.seq,
-            begun_at_us: self.clock.now_us(),
-            finished_at_us: 0,
-            snapshots_revoked: Vec::new(),
-            quarantined: Vec::new(),
-            repeated: false,
-        };
-        PendingRemoval {
-            what,
-            seq_max: self.seq,
-            purge_below: None,
-            receipt,
-        }
+        let mut begun = PendingRemoval::begun(number, what, self.seq, self.clock.now_us());
+        begun.receipt.id_sha256 = id_sha256;
+        begun
     }
 
     /// Writes the symbol file that holds a forgotten string again without it. Twice is once.

@@ -99,6 +99,38 @@ pub(crate) struct PendingRemoval {
     pub receipt: RemovalReceipt,
 }
 
+impl PendingRemoval {
+    /// Removal `number` of `what`, of which nothing is done yet.
+    pub fn begun(number: u64, what: Removal, seq_max: i64, begun_at_us: i64) -> Self {
+        let receipt = RemovalReceipt {
+            number,
+            kind: what.kind(),
+            id_sha256: None,
+            before_day: match what {
+                Removal::Before(day) => Some(day),
+                _ => None,
+            },
+            rows: RemovedRows::default(),
+            files_rewritten: 0,
+            files_removed: 0,
+            bytes_before: 0,
+            bytes_after: 0,
+            seq_max,
+            begun_at_us,
+            finished_at_us: 0,
+            snapshots_revoked: Vec::new(),
+            quarantined: Vec::new(),
+            repeated: false,
+        };
+        Self {
+            what,
+            seq_max,
+            purge_below: None,
+            receipt,
+        }
+    }
+}
+
 /// What a removal is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemovalProgress {

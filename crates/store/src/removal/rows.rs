@@ -89,36 +89,9 @@ mod tests {
 
     use super::*;
     use crate::config::{StoreConfig, SystemClock};
-    use crate::removal::{RemovalReceipt, RemovedRows};
     use crate::store::Store;
     use crate::symbols::Domain;
     use crate::upkeep::CompactionGoal;
-
-    fn pending(what: Removal, seq_max: i64) -> PendingRemoval {
-        let receipt = RemovalReceipt {
-            number: 1,
-            kind: what.kind(),
-            id_sha256: None,
-            before_day: None,
-            rows: RemovedRows::default(),
-            files_rewritten: 0,
-            files_removed: 0,
-            bytes_before: 0,
-            bytes_after: 0,
-            seq_max,
-            begun_at_us: 0,
-            finished_at_us: 0,
-            snapshots_revoked: Vec::new(),
-            quarantined: Vec::new(),
-            repeated: false,
-        };
-        PendingRemoval {
-            what,
-            seq_max,
-            purge_below: None,
-            receipt,
-        }
-    }
 
     /// The seqs that go of ten events of `ann` and `bob` in turn.
     fn seqs_going(is_cold: bool, seq_max: i64) -> Vec<i64> {
@@ -150,7 +123,7 @@ mod tests {
         let symbols = snapshot.symbols();
         let user = symbols.lookup(Domain::User, "bob").expect("known");
         let section = snapshot.slices()[0].sections[0].open();
-        let removal = pending(Removal::User(user), seq_max);
+        let removal = PendingRemoval::begun(1, Removal::User(user), seq_max, 0);
         let going = rows_going(&section, &removal, symbols).expect("read");
         let seqs = section.seqs().expect("read");
         let going = going.unwrap_or_default();

@@ -20,7 +20,7 @@ use crate::definitions::{self, Definition, DefinitionEntry};
 use crate::error::{Result, StoreError};
 use crate::ledger::{COLD_FOLDER, SEGMENT_FOLDER, SYMBOL_FOLDER};
 use crate::manifest::{Manifest, SymbolEntry};
-use crate::segment::{FileSection, Inspected, Segment, number_in};
+use crate::segment::{FileSection, Inspected, Segment, SegmentEntry, number_in};
 use crate::symbols::read_file;
 
 /// Ranges of missing seqs that are named; more are counted.
@@ -236,7 +236,7 @@ fn take_files(mut found: BTreeMap<u64, Found>, checked: &mut Checked) -> Result<
         }
     }
     let manifest = &mut checked.manifest;
-    manifest.segments.sort_by_key(|entry| entry.seq_min());
+    manifest.segments.sort_by_key(SegmentEntry::seq_min);
     let order = |entry: &ColdEntry| (entry.statistics.day, entry.statistics.seq_min);
     manifest.cold.sort_by_key(order);
     let hot = manifest.segments.iter().flat_map(|entry| &entry.sections);

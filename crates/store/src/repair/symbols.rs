@@ -289,8 +289,8 @@ mod tests {
         assert_eq!(covered(&[], 4), ["1..4"]);
         assert_eq!(covered(&[one.clone(), two.clone()], 7), ["1", "2"]);
         assert_eq!(covered(&[one.clone(), two, three.clone()], 9), ["1", "3"]);
-        assert_eq!(covered(&[three.clone()], 9), ["1..5", "3"]);
-        assert_eq!(covered(&[one.clone()], 9), ["1", "5..9"]);
+        assert_eq!(covered(std::slice::from_ref(&three), 9), ["1..5", "3"]);
+        assert_eq!(covered(std::slice::from_ref(&one), 9), ["1", "5..9"]);
         let joined = file(7, 1, 9);
         assert_eq!(covered(&[one, three, joined], 9), ["7"]);
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
-use vitalog_disk::Directory;
+use vitalog_disk::{Directory, Fault, FaultPlan};
 use vitalog_event::{DAY_US, EventBatch, EventBatchBuilder, EventDraft};
 use vitalog_store::{Clock, RowFilter, Snapshot, Store, StoreConfig};
 
@@ -104,6 +104,16 @@ pub fn small() -> StoreConfig {
 
 pub fn open(directory: &(impl Directory + Clone)) -> vitalog_store::Result<Store> {
     Ok(Store::open(Arc::new(directory.clone()), small(), clock())?.0)
+}
+
+/// A failure at the operation `at`, of another kind at each `step`: a full disk, an error, syncs
+/// that fail from there on. What such a sync was to make durable may be on the disk all the same.
+pub fn fault_at(at: u64, step: u64) -> FaultPlan {
+    match step % 3 {
+        0 => FaultPlan::new().fail_operation(at, Fault::Full),
+        1 => FaultPlan::new().fail_operation(at, Fault::Io),
+        _ => FaultPlan::new().fail_syncs_from(at),
+    }
 }
 
 /// All columns of `events` but `received_at`, by seq.
