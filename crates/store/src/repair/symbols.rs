@@ -41,7 +41,7 @@ pub(super) struct Completed {
 enum Made {
     File(SymbolEntry),
     New {
-        tables: Tables,
+        tables: Box<Tables>,
         from: Marks,
         to: Marks,
         /// Strings that nothing knows.
@@ -216,7 +216,7 @@ fn fill(known: &Known, from: Marks, to: Marks, bound: Marks) -> Result<Made> {
         })?);
     }
     Ok(Made::New {
-        tables,
+        tables: Box::new(tables),
         from,
         to,
         unknown,

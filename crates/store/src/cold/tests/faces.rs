@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::slice::from_ref;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
@@ -261,7 +262,7 @@ pub(crate) fn faces(section: &Section, filters: &[RowFilter]) -> Result<Faces> {
         .collect(),
         counts: section.event_counts()?,
         property_keys: section.property_keys()?,
-        rows: rows_of(&section.batch(&[0..section.rows()], &ALL)?),
+        rows: rows_of(&section.batch(from_ref(&(0..section.rows())), &ALL)?),
         selections: selections.iter().map(|one| one.ranges().to_vec()).collect(),
         selected,
     })

@@ -1,5 +1,6 @@
 //! What is read, and how little; what other readers see; whether an event is stored already.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -163,7 +164,9 @@ fn scattered_rows_are_read_from_pages_as_they_stand_in_the_column() {
             let expected = ranges.iter().flat_map(|range| &rows[range.clone()]);
             assert_eq!(found, expected.map(plain).collect::<Vec<_>>());
             // More than an eighth: the columns are decoded, and say the same.
-            let whole = section.batch(&[0..rows.len()], &ALL).expect("read");
+            let whole = section
+                .batch(from_ref(&(0..rows.len())), &ALL)
+                .expect("read");
             assert_eq!(rows_of(&whole), rows.iter().map(plain).collect::<Vec<_>>());
             assert!(section.memory_bytes() > 0);
             let none = section.batch(&[], &ALL).expect("read");
