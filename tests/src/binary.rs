@@ -175,6 +175,8 @@ pub struct Serving {
     child: Child,
     stdout: BufReader<ChildStdout>,
     stderr: NamedTempFile,
+    /// Of gRPC, once its line was read.
+    grpc: Option<SocketAddr>,
 }
 
 impl Serving {
@@ -196,6 +198,7 @@ impl Serving {
             child,
             stdout,
             stderr,
+            grpc: None,
         }
     }
 
@@ -204,7 +207,10 @@ impl Serving {
     /// # Panics
     /// On an address that cannot be read.
     pub fn listening(&mut self) -> Option<SocketAddr> {
-        self.address_behind(LISTENING)
+        if self.grpc.is_none() {
+            self.grpc = self.address_behind(LISTENING);
+        }
+        self.grpc
     }
 
     /// The address of HTTP, which it must come to listen on. Asked after the one of gRPC.
@@ -260,6 +266,18 @@ impl Serving {
             .args(["-c", &script])
             .status()
             .expect("a shell");
+    }
+
+    /// The most memory that it ever had resident, in bytes; `None` where the system does not say.
+    #[must_use]
+    pub fn resident_bytes_max(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes << 10)
     }
 
     /// Ends it with SIGKILL, which no process can notice; returns its exit code where it had

@@ -87,7 +87,7 @@ impl Client {
             match response.part {
                 Some(Part::ArrowIpc(piece)) => bytes.extend_from_slice(&piece),
                 Some(Part::Statistics(statistics)) => counted = Some(statistics.rows),
-                None => {}
+                _ => {}
             }
         }
         let reader = StreamReader::try_new(bytes.as_slice(), None).expect("an Arrow IPC stream");

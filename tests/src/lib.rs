@@ -8,11 +8,15 @@
 mod binary;
 mod client;
 mod event;
+mod page;
 mod rows;
 mod surroundings;
 
 pub use binary::{Outcome, Serving, Vitalog};
 pub use client::Client;
 pub use event::Event;
+pub use page::Page;
 pub use rows::{Row, for_each_row};
-pub use surroundings::{copy_directory, python, shared_data, skip};
+pub use surroundings::{
+    clients_java, clients_node, clients_python, copy_directory, python, shared_data, skip,
+};

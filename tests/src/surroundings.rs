@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// Names the Python with DuckDB and pandas.
 const PYTHON_VARIABLE: &str = "VITALOG_PYTHON";
+/// Names the Python with the clients of `tests/clients/python`.
+const CLIENTS_PYTHON_VARIABLE: &str = "VITALOG_CLIENTS_PYTHON";
+/// Names the folder with the `node_modules` of `tests/clients/node`.
+const CLIENTS_NODE_VARIABLE: &str = "VITALOG_CLIENTS_NODE";
+/// Names the folder with what the code of Java needs.
+const CLIENTS_JAVA_VARIABLE: &str = "VITALOG_CLIENTS_JAVA";
 /// Names the file to which a test that cannot run appends why.
 const SKIPPED_VARIABLE: &str = "VITALOG_SKIPPED_TESTS";
 /// Names the folder of the data sets, where they do not stand beside the repository.
@@ -44,6 +50,59 @@ pub fn python() -> Result<PathBuf, String> {
             path.display()
         ))
     }
+}
+
+/// The Python that has what `tests/clients/python/requirements.txt` names, or why there is none.
+///
+/// # Errors
+/// The reason, for [`skip`]: nobody said where it is, as on a machine without `python3`.
+///
+/// # Panics
+/// Where there is a `python3` and its clients could not be installed: a client that is not tried
+/// is a failure.
+pub fn clients_python() -> Result<PathBuf, String> {
+    installed(CLIENTS_PYTHON_VARIABLE, None, "python3")
+}
+
+/// The folder whose `node_modules` has what `tests/clients/node/package-lock.json` names, or why
+/// there is none.
+///
+/// # Errors
+/// As [`clients_python`].
+///
+/// # Panics
+/// As [`clients_python`].
+pub fn clients_node() -> Result<PathBuf, String> {
+    installed(CLIENTS_NODE_VARIABLE, Some("node_modules"), "node")
+}
+
+/// The folder with `protoc`, its plugin and the libraries of Java, or why there is none.
+///
+/// # Errors
+/// As [`clients_python`].
+///
+/// # Panics
+/// Where the folder is not there.
+pub fn clients_java() -> Result<PathBuf, String> {
+    installed(CLIENTS_JAVA_VARIABLE, Some("usr"), "javac")
+}
+
+/// What `variable` names, which must be there, and `part` in it.
+fn installed(variable: &str, part: Option<&str>, program: &str) -> Result<PathBuf, String> {
+    let Some(path) = std::env::var_os(variable).map(PathBuf::from) else {
+        return Err(format!(
+            "{variable} is not set: its clients are not tried; `cargo xtask test` sets it where \
+             there is a `{program}`"
+        ));
+    };
+    let needed = part.map_or_else(|| path.clone(), |part| path.join(part));
+    assert!(
+        needed.exists(),
+        "{} is not there: its clients could not be installed; `cargo xtask test` says why at its \
+         beginning",
+        needed.display()
+    );
+    Ok(path)
 }
 
 /// The events of the data set `name`, or why they are not there.

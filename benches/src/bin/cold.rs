@@ -23,7 +23,7 @@ use vitalog_benches::{machine, median, milliseconds, print_table};
 use vitalog_disk::{Directory, RealDirectory};
 use vitalog_event::{day_of_timestamp_us, day_start_us, format_timestamp_us};
 use vitalog_query::entity::{Entity, active_days, sessions};
-use vitalog_query::{Access, QueryConfig, QueryEngine, QueryRequest};
+use vitalog_query::{QueryConfig, QueryEngine, QueryRequest};
 use vitalog_store::{Clock, CompactionGoal, Domain, RowFilter, Store, StoreConfig, SystemClock};
 
 /// What to measure.
@@ -188,12 +188,7 @@ fn engine(store: &Arc<Store>, threads: usize) -> anyhow::Result<QueryEngine> {
 
 /// The answer as one batch; `None` where it has no rows.
 async fn ask(engine: &QueryEngine, sql: &str) -> anyhow::Result<Option<RecordBatch>> {
-    let request = QueryRequest {
-        sql: sql.to_owned(),
-        as_of_seq: None,
-        access: Access::ReadOnly,
-        parameters: Vec::new(),
-    };
+    let request = QueryRequest::new(sql);
     let batches: Vec<RecordBatch> = engine.query(request).await?.try_collect().await?;
     let Some(first) = batches.first() else {
         return Ok(None);

@@ -1,5 +1,5 @@
 //! How fast events go in: raw `pwrite` + `fdatasync` of the same disk, durable append over
-//! loopback gRPC, and the import of a Parquet file, in one run.
+//! loopback gRPC by calls and by streams, and the import of a Parquet file, in one run.
 //!
 //! `cargo run --release -p vitalog-benches --bin ingest -- --help`
 #![forbid(unsafe_code)]
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Parser;
+use futures::SinkExt;
+use futures::channel::mpsc;
 use tonic::transport::Channel;
 use vitalog::import::{ImportOptions, Memberships, SourcePath, open_source};
 use vitalog::simulate::{Simulation, SimulationConfig, write_parquet};
@@ -20,8 +22,16 @@ use vitalog_query::{QueryConfig, QueryEngine};
 use vitalog_server::{Server, ServerConfig};
 use vitalog_store::{Clock, Store, StoreConfig, SystemClock};
 use vitalog_wire::vitalog::v1::append_request::Batch;
+use vitalog_wire::vitalog::v1::append_stream_ack::Outcome;
+use vitalog_wire::vitalog::v1::append_stream_request::Part;
+use vitalog_wire::vitalog::v1::append_stream_response::Part as Answer;
 use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
-use vitalog_wire::vitalog::v1::{AppendRequest, Event, EventBatch};
+use vitalog_wire::vitalog::v1::{
+    AppendRequest, AppendStreamBatch, AppendStreamOpen, AppendStreamRequest, Event, EventBatch,
+};
+
+/// Batches that a stream has under way; a thousand events each fit the credit of a stream.
+const STREAM_WINDOW: usize = 16;
 
 /// What to measure.
 #[derive(Debug, Parser)]
@@ -58,13 +68,17 @@ fn main() -> anyhow::Result<()> {
     );
     let mut rows = Vec::new();
     let mut grpc_times = Vec::new();
+    let mut stream_times = Vec::new();
     let mut import_times = Vec::new();
     let mut raw_times = Vec::new();
     for round in 0..arguments.rounds {
         let requests = requests(config, arguments.batch)?;
         let place = folder.path().join(format!("grpc{round}"));
-        let (time, groups, bytes) = append_over_grpc(&place, requests, &arguments)?;
+        let again = requests.clone();
+        let (time, groups, bytes) = append_over_grpc(&place, requests, &arguments, Way::Calls)?;
         grpc_times.push((time, groups, bytes));
+        std::fs::remove_dir_all(&place)?;
+        stream_times.push(append_over_grpc(&place, again, &arguments, Way::Streams)?);
         std::fs::remove_dir_all(&place)?;
         raw_times.push(raw_writes(
             &folder.path().join("raw"),
@@ -76,9 +90,11 @@ fn main() -> anyhow::Result<()> {
         std::fs::remove_dir_all(&place)?;
     }
     grpc_times.sort_unstable();
+    stream_times.sort_unstable();
     raw_times.sort_unstable();
     import_times.sort_unstable();
     let (grpc, groups, bytes) = grpc_times[arguments.rounds / 2];
+    let (stream, _, stream_bytes) = stream_times[arguments.rounds / 2];
     let raw = raw_times[arguments.rounds / 2];
     let imported = import_times[arguments.rounds / 2];
     let mebibytes = |bytes: u64, time: Duration| {
@@ -100,6 +116,15 @@ fn main() -> anyhow::Result<()> {
         ),
         rate(config.rows, grpc),
         mebibytes(bytes, grpc),
+        "150,000 events/s".to_owned(),
+    ]);
+    rows.push(vec![
+        format!(
+            "streams over gRPC, {} a batch, {} writers",
+            arguments.batch, arguments.clients
+        ),
+        rate(config.rows, stream),
+        mebibytes(stream_bytes, stream),
         "150,000 events/s".to_owned(),
     ]);
     rows.push(vec![
@@ -158,11 +183,21 @@ fn timestamp(time_us: i64) -> prost_types::Timestamp {
     }
 }
 
+/// How a client appends.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// One call a batch, each waited for.
+    Calls,
+    /// One stream, with several batches under way.
+    Streams,
+}
+
 /// Time of all appends, commit groups, and bytes of the log.
 fn append_over_grpc(
     place: &Path,
     requests: Vec<AppendRequest>,
     arguments: &Arguments,
+    way: Way,
 ) -> anyhow::Result<(Duration, u64, u64)> {
     let store = open(place)?;
     let expected = requests.iter().map(count).sum::<u64>();
@@ -194,7 +229,16 @@ fn append_over_grpc(
         let begun = Instant::now();
         let clients: Vec<_> = parts
             .into_iter()
-            .map(|part| tokio::spawn(append_all(channel.clone(), part)))
+            .enumerate()
+            .map(|(at, part)| {
+                let channel = channel.clone();
+                tokio::spawn(async move {
+                    match way {
+                        Way::Calls => append_all(channel, part).await,
+                        Way::Streams => stream_all(channel, part, format!("writer {at}")).await,
+                    }
+                })
+            })
             .collect();
         let mut accepted = 0;
         for client in clients {
@@ -228,6 +272,46 @@ async fn append_all(channel: Channel, requests: Vec<AppendRequest>) -> anyhow::R
         accepted += client.append(request).await?.into_inner().accepted;
     }
     Ok(accepted)
+}
+
+async fn stream_all(
+    channel: Channel,
+    requests: Vec<AppendRequest>,
+    writer_id: String,
+) -> anyhow::Result<u64> {
+    let message = |part| AppendStreamRequest { part: Some(part) };
+    let (mut sender, sent) = mpsc::channel(STREAM_WINDOW);
+    let open = Part::Open(AppendStreamOpen { writer_id });
+    sender.send(message(open)).await?;
+    let mut client = EventServiceClient::new(channel);
+    let mut answers = client.append_stream(sent).await?.into_inner();
+    let (mut accepted, mut under_way) = (0, 0);
+    let mut batches = (1..).zip(requests);
+    loop {
+        while under_way < STREAM_WINDOW
+            && let Some((number, append)) = batches.next()
+        {
+            let append = Some(append);
+            let batch = Part::Batch(AppendStreamBatch { number, append });
+            sender.send(message(batch)).await?;
+            under_way += 1;
+        }
+        if under_way == 0 {
+            return Ok(accepted);
+        }
+        let answer = answers.message().await?.and_then(|answer| answer.part);
+        match answer {
+            Some(Answer::Opened(_)) => {}
+            Some(Answer::Ack(ack)) => match ack.outcome {
+                Some(Outcome::Appended(answer)) => {
+                    accepted += answer.accepted;
+                    under_way -= 1;
+                }
+                other => anyhow::bail!("batch {}: {other:?}", ack.number),
+            },
+            None => anyhow::bail!("the stream ended"),
+        }
+    }
 }
 
 /// `groups` writes of `bytes` each into a preallocated file, each followed by `fdatasync`.

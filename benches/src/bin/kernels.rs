@@ -19,7 +19,7 @@ use vitalog_benches::{machine, median, milliseconds, print_table};
 use vitalog_disk::{Directory, RealDirectory};
 use vitalog_event::day_of_timestamp_us;
 use vitalog_query::entity::{Entity, EntityCounts, active_days, sessions};
-use vitalog_query::{Access, QueryConfig, QueryEngine, QueryRequest};
+use vitalog_query::{QueryConfig, QueryEngine, QueryRequest};
 use vitalog_store::{Clock, Domain, RowFilter, Store, StoreConfig, SystemClock};
 
 /// What to measure.
@@ -48,6 +48,9 @@ const SESSIONS_SQL: &str = "SELECT user_id, count(*) FROM (\
     SELECT user_id, event_time, lag(event_time) OVER (PARTITION BY user_id ORDER BY event_time) \
     AS before FROM events) \
     WHERE before IS NULL OR event_time - before > INTERVAL '30 minutes' GROUP BY user_id";
+
+/// One run of a kernel.
+type Kernel<'a> = &'a dyn Fn() -> anyhow::Result<EntityCounts>;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -94,7 +97,7 @@ fn main() -> anyhow::Result<()> {
         )?)
     };
     let mut rows = Vec::new();
-    let questions: [(&str, &str, &dyn Fn() -> anyhow::Result<EntityCounts>); 2] = [
+    let questions: [(&str, &str, Kernel<'_>); 2] = [
         ("active days of each user", ACTIVE_DAYS_SQL, &kernel_days),
         ("sessions of each user", SESSIONS_SQL, &kernel_sessions),
     ];
@@ -152,12 +155,7 @@ fn fill(path: &std::path::Path, events: u64) -> anyhow::Result<Arc<Store>> {
 }
 
 async fn ask(engine: &QueryEngine, sql: &str) -> anyhow::Result<Vec<RecordBatch>> {
-    let request = QueryRequest {
-        sql: sql.to_owned(),
-        as_of_seq: None,
-        access: Access::ReadOnly,
-        parameters: Vec::new(),
-    };
+    let request = QueryRequest::new(sql);
     Ok(engine.query(request).await?.try_collect().await?)
 }
 

@@ -4,7 +4,7 @@ use arrow_array::builder::{
     Float64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt32Builder,
 };
 use arrow_array::{Float64Array, StringArray, TimestampMicrosecondArray};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, ScalarBuffer};
 
 use crate::draft::{EventDraft, Fault};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
@@ -26,7 +26,7 @@ pub struct EventBatch {
     user_ids: StringArray,
     values: Float64Array,
     properties: StringArray,
-    input_indexes: Vec<u32>,
+    input_indexes: ScalarBuffer<u32>,
 }
 
 impl EventBatch {
@@ -96,6 +96,12 @@ impl EventBatch {
         self.input_indexes[row] as usize
     }
 
+    /// As [`EventBatch::input_index`], for every row; ascending.
+    #[must_use]
+    pub fn input_indexes(&self) -> &ScalarBuffer<u32> {
+        &self.input_indexes
+    }
+
     /// Bytes of text and numbers held, for limits and budgets.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -115,13 +121,21 @@ impl EventBatch {
 }
 
 /// Validates drafts one by one and collects the valid ones.
+///
+/// Of the others it keeps the reasons: all of them, unless
+/// [`EventBatchBuilder::with_rejection_bytes`] sets a bound.
 #[derive(Debug)]
 pub struct EventBatchBuilder {
     now_us: i64,
     pushed: usize,
     text_bytes: usize,
     scratch: Vec<u8>,
+    /// Rejected events, those that `rejections` leaves out included.
+    rejected: usize,
     rejections: Vec<Rejection>,
+    /// Bytes of text of `rejections`.
+    rejection_bytes: usize,
+    rejection_bytes_max: usize,
     event_ids: StringBuilder,
     times: TimestampMicrosecondBuilder,
     stamped: BooleanBufferBuilder,
@@ -149,7 +163,10 @@ impl EventBatchBuilder {
             pushed: 0,
             text_bytes: 0,
             scratch: Vec::new(),
+            rejected: 0,
             rejections: Vec::new(),
+            rejection_bytes: 0,
+            rejection_bytes_max: usize::MAX,
             event_ids: text(20),
             times: TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"),
             stamped: BooleanBufferBuilder::new(rows),
@@ -162,10 +179,25 @@ impl EventBatchBuilder {
         }
     }
 
+    /// Keeps the reasons of the first rejected events only, up to the one whose text (field, code
+    /// and message) brings them past `bytes_max` bytes; the others are counted. One that is kept
+    /// takes some 90 bytes for 27 or more of text, so that all take up to four times the bound.
+    #[must_use]
+    pub fn with_rejection_bytes(mut self, bytes_max: usize) -> Self {
+        self.rejection_bytes_max = bytes_max;
+        self
+    }
+
     /// Events taken so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pushed - self.rejections.len()
+        self.pushed - self.rejected
+    }
+
+    /// Events rejected so far, whether their reasons are kept or not.
+    #[must_use]
+    pub fn rejected(&self) -> usize {
+        self.rejected
     }
 
     /// Whether none was taken so far.
@@ -197,16 +229,24 @@ impl EventBatchBuilder {
 
     /// Notes that the next event of the input could not even be read as a draft.
     pub fn reject(&mut self, field: &'static str, code: RejectionCode, message: String) {
-        self.rejections.push(Rejection {
-            index: self.pushed,
+        let index = self.pushed;
+        self.pushed += 1;
+        self.rejected += 1;
+        if self.rejection_bytes > self.rejection_bytes_max {
+            return;
+        }
+        let rejection = Rejection {
+            index,
             field,
             code,
             message,
-        });
-        self.pushed += 1;
+        };
+        self.rejection_bytes += rejection.text_bytes();
+        self.rejections.push(rejection);
     }
 
-    /// The valid events, and every rejected one with its reason.
+    /// The valid events, and the rejected ones with their reasons, in order of index; all of them,
+    /// or the first where there is a bound: [`EventBatchBuilder::rejected`] counts them all.
     #[must_use]
     pub fn finish(mut self) -> (EventBatch, Vec<Rejection>) {
         let batch = EventBatch {
@@ -218,7 +258,7 @@ impl EventBatchBuilder {
             user_ids: self.user_ids.finish(),
             values: self.values.finish(),
             properties: self.properties.finish(),
-            input_indexes: self.input_indexes.finish().values().to_vec(),
+            input_indexes: self.input_indexes.finish().values().clone(),
         };
         (batch, self.rejections)
     }
@@ -437,6 +477,46 @@ mod tests {
             assert!(builder.push(&draft), "{draft:?}");
         }
         assert_eq!(builder.finish().0.len(), 4);
+    }
+
+    #[test]
+    fn rejections_past_the_bound_are_counted_and_not_kept() {
+        let bytes_max = 10_000;
+        let mut builder = EventBatchBuilder::new(NOW).with_rejection_bytes(bytes_max);
+        for index in 0..BATCH_EVENTS_MAX {
+            let is_valid = index % 1_024 == 1_023;
+            let draft = if is_valid {
+                valid()
+            } else {
+                EventDraft::default()
+            };
+            assert_eq!(builder.push(&draft), is_valid);
+        }
+        assert!(builder.is_full());
+        let taken = BATCH_EVENTS_MAX / 1_024;
+        assert_eq!(builder.len(), taken);
+        assert_eq!(builder.rejected(), BATCH_EVENTS_MAX - taken);
+        let (batch, rejections) = builder.finish();
+        assert_eq!(batch.len(), taken);
+        // Up to the one that passes the bound, and no more.
+        let bytes = |kept: &[Rejection]| kept.iter().map(Rejection::text_bytes).sum::<usize>();
+        let (_, but_last) = rejections.split_last().expect("some are kept");
+        assert!(bytes(&rejections) > bytes_max && bytes(but_last) <= bytes_max);
+        assert!(rejections.capacity() <= 512, "{}", rejections.capacity());
+        let indexes = rejections.iter().map(|rejection| rejection.index);
+        assert!(indexes.eq(0..rejections.len()));
+        // Events behind the bound know their place as those before it do.
+        assert_eq!(batch.input_indexes()[..2], [1_023, 2_047]);
+    }
+
+    #[test]
+    fn without_a_bound_every_rejection_is_kept() {
+        let mut builder = EventBatchBuilder::new(NOW);
+        for _ in 0..100_000 {
+            builder.push(&EventDraft::default());
+        }
+        assert_eq!((builder.rejected(), builder.is_empty()), (100_000, true));
+        assert_eq!(builder.finish().1.len(), 100_000);
     }
 
     #[test]

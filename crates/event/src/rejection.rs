@@ -97,6 +97,13 @@ pub struct Rejection {
     pub message: String,
 }
 
+impl Rejection {
+    /// Bytes of field, code and message: less than any form in which they are told.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.field.len() + self.code.as_str().len() + self.message.len()
+    }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -1,5 +1,5 @@
-//! The catalogue of one statement: one schema with the tables over one snapshot, and
-//! `information_schema`.
+//! The catalogue of one statement: one schema with the tables over one snapshot, one with those of
+//! the process itself where there are any, and `information_schema`.
 //!
 //! It cannot be changed: registering and dropping are refused by the traits' own defaults.
 
@@ -13,13 +13,14 @@ use datafusion::error::DataFusionError;
 use crate::derived::DerivedTable;
 use crate::routines::{RoutineSchema, Routines};
 use crate::snapshot::StatementSnapshot;
+use crate::system::SYSTEM;
 use crate::table::EventsTable;
 use crate::tables::TableName;
 use crate::views::Views;
 
 /// The name of the only catalogue.
 pub(crate) const CATALOG: &str = "vitalog";
-/// The name of the only schema beside `information_schema`.
+/// The name of the schema of everything that the store holds.
 pub(crate) const SCHEMA: &str = "public";
 
 /// List, catalogue and schema in one: there is one of each.
@@ -72,12 +73,17 @@ impl CatalogProviderList for StatementCatalog {
 
 impl CatalogProvider for StatementCatalog {
     fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_owned()]
+        let system = self.snapshot.system.as_ref().map(|_| SYSTEM.to_owned());
+        [SCHEMA.to_owned()].into_iter().chain(system).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
             SCHEMA => Some(Arc::new(self.clone())),
+            SYSTEM => {
+                let system = self.snapshot.system.clone()?;
+                Some(system)
+            }
             // It is no schema among others: DataFusion's listings add it themselves.
             INFORMATION_SCHEMA => {
                 let catalogs = Arc::new(self.clone());

@@ -33,6 +33,16 @@ impl Control {
         self.is_cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Whether somebody ended the statement.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// How long the statement has been under way.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// When the statement must have ended.
     pub fn deadline(&self) -> Option<Instant> {
         self.allowed
@@ -48,9 +58,8 @@ impl Control {
 
     /// Fails where the statement was cancelled or is past its deadline.
     pub fn check(&self) -> Result<(), DataFusionError> {
-        if self.is_cancelled.load(Ordering::Relaxed) {
-            let error = QueryError::new(QueryErrorKind::Closed, "the statement was cancelled");
-            return Err(error.into());
+        if self.is_cancelled() {
+            return Err(cancelled().into());
         }
         if self
             .deadline()
@@ -60,6 +69,11 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// The error of a statement that somebody ended.
+pub(crate) fn cancelled() -> QueryError {
+    QueryError::new(QueryErrorKind::Closed, "the statement was cancelled")
 }
 
 #[cfg(test)]

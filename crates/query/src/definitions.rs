@@ -329,6 +329,6 @@ fn describe_view(view: &vitalog_store::Definition, is_current: bool) -> ViewDesc
         version: view.version,
         valid_from_us: view.received_at_us,
         is_current: is_current && view.text.is_some(),
-        sql: view.text.as_ref().map(|text| text.to_string()),
+        sql: view.text.as_ref().map(ToString::to_string),
     }
 }

@@ -332,8 +332,11 @@ fn message_of(error: &DataFusionError) -> String {
     match error {
         DataFusionError::Internal(message) => message.clone(),
         DataFusionError::NotImplemented(message) => format!("not supported: {message}"),
+        DataFusionError::ResourcesExhausted(message) if message.starts_with("the statement") => {
+            message.clone()
+        }
         DataFusionError::ResourcesExhausted(message) => {
-            format!("the statement needs more memory than there is: {message}")
+            format!("the statement needs more than there is: {message}")
         }
         other => other.message().into_owned(),
     }

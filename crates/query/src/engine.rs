@@ -6,7 +6,7 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use datafusion::execution::SendableRecordBatchStream;
 use futures::future::{Either, select};
@@ -27,6 +27,7 @@ use crate::plain::PlainTypes;
 use crate::session::{Planned, Session};
 use crate::snapshot::StatementSnapshot;
 use crate::stream::{Message, QueryStream, Running};
+use crate::system::{SystemTable, Viewer};
 use crate::tables::{self, TableDescription};
 
 /// Batches that wait for the caller before the work waits, too.
@@ -46,6 +47,13 @@ pub struct QueryRequest {
     pub access: Access,
     /// The values of `$1`, `$2`, …
     pub parameters: Vec<Parameter>,
+    /// The longest time from the call to the last row, where that is shorter than the engine's own.
+    pub deadline: Option<Duration>,
+    /// Bytes that the statement may hold, at most those of the engine; `None` takes
+    /// [`QueryConfig::statement_memory_bytes`].
+    pub memory_bytes_max: Option<usize>,
+    /// Whose statement it is, for tables of the process itself.
+    pub viewer: Viewer,
 }
 
 impl QueryRequest {
@@ -57,6 +65,9 @@ impl QueryRequest {
             as_of_seq: None,
             access: Access::ReadOnly,
             parameters: Vec::new(),
+            deadline: None,
+            memory_bytes_max: None,
+            viewer: Viewer::default(),
         }
     }
 }
@@ -139,7 +150,9 @@ impl QueryEngine {
         candidate: Option<Arc<Model>>,
     ) -> Result<QueryStream, QueryError> {
         let session = Arc::clone(&self.inner.session);
-        let control = Arc::new(Control::start(session.config().deadline));
+        let allowed = [session.config().deadline, request.deadline];
+        let allowed = allowed.into_iter().flatten().min();
+        let control = Arc::new(Control::start(allowed));
         let planning_control = Arc::clone(&control);
         let planning = self.spawn(&control, async move {
             let planned = session.plan(&request, candidate, &planning_control).await?;
@@ -150,6 +163,7 @@ impl QueryEngine {
         let (planned, stream, plain) = planning.await?;
         let schema = plain.schema();
         let seq = planned.seq();
+        let gauge = planned.gauge(control.elapsed());
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let work = drive(planned, stream, plain, sender);
         let task = self.runtime().spawn(work).abort_handle();
@@ -163,14 +177,39 @@ impl QueryEngine {
             receiver,
             deadline,
             running,
+            gauge,
             Arc::clone(&self.inner),
         ))
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub fn config(&self) -> &QueryConfig {
+        self.inner.session.config()
+    }
+
+    /// Bytes that statements hold now, as their operators account for them.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let state = self.inner.session.template();
+        state.runtime_env().memory_pool.reserved()
     }
 
     /// The tables, with comments on each column.
     #[must_use]
     pub fn tables(&self) -> Vec<TableDescription> {
         tables::describe()
+    }
+
+    /// Adds a table to the schema `system`, for statements that begin after it.
+    pub fn add_system_table(&self, table: Arc<dyn SystemTable>) {
+        self.inner.session.system().add(table);
+    }
+
+    /// The tables of the schema `system`, by their names in it.
+    #[must_use]
+    pub fn system_tables(&self) -> Vec<TableDescription> {
+        self.inner.session.system().describe()
     }
 
     /// Every function and relation that SQL can call, with its documentation, ordered by name and

@@ -72,6 +72,11 @@ impl PlainTypes {
     }
 }
 
+/// `array` with a plain type.
+pub(crate) fn plain_array(array: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
+    plain_column(array, &plain_type(array.data_type()))
+}
+
 fn plain_column(column: &ArrayRef, plain: &DataType) -> Result<ArrayRef, DataFusionError> {
     if column.data_type() == plain {
         return Ok(Arc::clone(column));

@@ -134,9 +134,9 @@ impl Replacement {
             .collect();
         let mut places = vec![None; self.columns + self.computed.len()];
         let mut projection = Vec::new();
-        for at in 0..self.columns {
+        for (at, place) in places.iter_mut().enumerate().take(self.columns) {
             if asked.contains(&at) {
-                places[at] = Some(projection.len());
+                *place = Some(projection.len());
                 projection.push(scan.projection()[at]);
             }
         }

@@ -3,11 +3,12 @@
 //! A template holds functions, rules and settings, and is made once; a statement gets a copy of it
 //! with a catalogue over its own snapshot. Nothing that a statement does changes the template.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{
     SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
@@ -27,6 +28,9 @@ use crate::describe::{self, RelationDescription};
 use crate::diagnosis::{Diagnosis, Vocabulary};
 use crate::engine::{Access, QueryRequest};
 use crate::error::{QueryError, QueryErrorKind};
+use crate::gauge::Gauge;
+use crate::growth::bound_growth;
+use crate::memory::{MemoryLimitOfStatement, StatementPool};
 use crate::model::{Model, ModelCache};
 use crate::parameter;
 use crate::promotion::ReadPromoted;
@@ -35,10 +39,9 @@ use crate::routines::Routines;
 use crate::snapshot::StatementSnapshot;
 use crate::statement;
 use crate::stop::AddStops;
+use crate::stop_filter::stop_joins;
+use crate::system::{SystemTables, Viewer};
 use crate::views::Views;
-
-/// Consumers that a message about exhausted memory names.
-const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
 
 /// What all statements of an engine share.
 pub(crate) struct Session {
@@ -49,12 +52,12 @@ pub(crate) struct Session {
     models: Arc<ModelCache>,
     relations: Vec<RelationDescription>,
     routines: Arc<Routines>,
+    system: SystemTables,
 }
 
 impl Session {
     pub fn new(store: Arc<Store>, config: QueryConfig) -> Result<Self, QueryError> {
-        let pool =
-            TrackConsumersPool::new(FairSpillPool::new(config.memory_bytes), CONSUMERS_NAMED);
+        let pool = FairSpillPool::new(config.memory_bytes);
         let template = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .build_arc()
@@ -80,6 +83,7 @@ impl Session {
             models: Arc::default(),
             relations,
             routines,
+            system: SystemTables::default(),
         })
     }
 
@@ -89,6 +93,11 @@ impl Session {
 
     pub fn template(&self) -> &SessionState {
         &self.template
+    }
+
+    /// The tables of the process itself.
+    pub fn system(&self) -> &SystemTables {
+        &self.system
     }
 
     pub fn relations(&self) -> &[RelationDescription] {
@@ -112,7 +121,7 @@ impl Session {
             &self.store,
             request.as_of_seq,
             control,
-            &self.models,
+            (&self.models, self.system.seen_by(&request.viewer)),
             candidate,
         )?;
         self.plan_at(request, &snapshot).await
@@ -127,9 +136,12 @@ impl Session {
         let diagnosis = self.diagnosis(&request.sql, request.access);
         let planned = self.plan_over(request, snapshot).await;
         let (plan, context) = planned.map_err(|error| diagnosis.diagnose(&error))?;
+        let limit = self.memory_limit_of(request);
+        let (memory, runtime) = StatementPool::over(&context.runtime_env(), limit);
         Ok(Planned {
             plan,
-            context,
+            context: Arc::new(context.with_runtime(runtime)),
+            memory,
             snapshot: Arc::clone(snapshot),
             diagnosis,
         })
@@ -139,11 +151,12 @@ impl Session {
         &self,
         request: &QueryRequest,
         snapshot: &Arc<StatementSnapshot>,
-    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
+    ) -> Result<(Arc<dyn ExecutionPlan>, TaskContext), DataFusionError> {
         let statement = statement::parse(&self.template, &request.sql)?;
         statement::check_statement(&statement, request.access)?;
         statement::check_files(&self.template, &statement, request.access)?;
-        let state = self.state_over(snapshot);
+        let mut state = self.state_over(snapshot);
+        share_sorts(&mut state, self.memory_limit_of(request).bytes);
         let views = self.views_of(&statement, &state, snapshot).await?;
         // The context must live as long as the planning: file tables reach the session through it.
         let (state, _context) = self.with_views(state, snapshot, views, request.access);
@@ -152,7 +165,19 @@ impl Session {
         let logical = relation::bind(logical, &state, snapshot)?;
         let logical: LogicalPlan = statement::check_plan(logical, request.access)?;
         let plan = state.create_physical_plan(&logical).await?;
-        Ok((plan, state.task_ctx()))
+        let plan = stop_joins(plan, &snapshot.control)?;
+        Ok((plan, TaskContext::from(&state)))
+    }
+
+    fn memory_limit_of(&self, request: &QueryRequest) -> MemoryLimitOfStatement {
+        let whole = self.config.memory_bytes;
+        let default = self.config.statement_memory_bytes();
+        MemoryLimitOfStatement {
+            bytes: request
+                .memory_bytes_max
+                .map_or(default, |bytes| bytes.min(whole)),
+            is_of_request: request.memory_bytes_max.is_some(),
+        }
     }
 
     /// The views that `statement` may name, those that it does name planned.
@@ -170,7 +195,8 @@ impl Session {
 
     /// The newest snapshot of the store as one statement sees it.
     pub fn snapshot(&self, control: &Arc<Control>) -> Result<Arc<StatementSnapshot>, QueryError> {
-        StatementSnapshot::take(&self.store, None, control, &self.models, None)
+        let known = (&self.models, self.system.seen_by(&Viewer::default()));
+        StatementSnapshot::take(&self.store, None, control, known, None)
     }
 
     pub fn store(&self) -> &Store {
@@ -229,12 +255,23 @@ fn session_config(config: &QueryConfig) -> SessionConfig {
     let options = session.options_mut();
     options.execution.time_zone = Some("UTC".to_owned());
     options.sql_parser.collect_spans = true;
-    // What a sort sets aside and copies at once must fit many times into what there is.
-    let part = config.memory_bytes / 64;
-    let execution = &mut options.execution;
-    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(part);
-    execution.sort_in_place_threshold_bytes = execution.sort_in_place_threshold_bytes.min(part);
     session
+}
+
+/// What a sort sets aside and copies at once must fit many times into what its statement may hold.
+fn share_sorts(state: &mut SessionState, memory_bytes: usize) {
+    let part = memory_bytes / 64;
+    let execution = &state.config().options().execution;
+    let (reserved, in_place) = (
+        execution.sort_spill_reservation_bytes,
+        execution.sort_in_place_threshold_bytes,
+    );
+    if part >= reserved && part >= in_place {
+        return;
+    }
+    let execution = &mut state.config_mut().options_mut().execution;
+    execution.sort_spill_reservation_bytes = reserved.min(part);
+    execution.sort_in_place_threshold_bytes = in_place.min(part);
 }
 
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
@@ -247,18 +284,30 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 fn register_functions(state: &mut SessionState) -> Result<(), DataFusionError> {
     // Under the names of its functions nothing of ours stands.
     datafusion_functions_json::register_all(state)?;
-    vitalog_functions::register_all(state)
+    vitalog_functions::register_all(state)?;
+    bound_growth(state)
 }
 
 /// A statement that is ready to run.
 pub(crate) struct Planned {
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
+    memory: Arc<StatementPool>,
     snapshot: Arc<StatementSnapshot>,
     diagnosis: Diagnosis,
 }
 
 impl Planned {
+    /// The schema of the rows inside the process.
+    pub fn schema(&self) -> SchemaRef {
+        self.plan.schema()
+    }
+
+    /// What tells how much its running takes; planning it took `planning`.
+    pub fn gauge(&self, planning: Duration) -> Gauge {
+        Gauge::new(&self.plan, &self.memory, planning)
+    }
+
     /// The `seq` up to which it sees the store.
     pub fn seq(&self) -> i64 {
         self.snapshot.seq

@@ -8,6 +8,7 @@ use crate::control::Control;
 use crate::derived::Derived;
 use crate::error::QueryError;
 use crate::model::{Model, ModelBook, ModelCache};
+use crate::system::SystemSchema;
 
 /// Shared by every table of one statement, from planning to its last row.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct StatementSnapshot {
     pub control: Arc<Control>,
     /// What was computed once for the derived tables.
     pub derived: Derived,
+    /// The tables of the process itself, as who asks may see them.
+    pub system: Option<Arc<SystemSchema>>,
     /// Models that were parsed before, by any statement of the session.
     models: Arc<ModelCache>,
     /// A model that is seen as if it were applied.
@@ -35,7 +38,7 @@ impl StatementSnapshot {
         store: &Store,
         as_of_seq: Option<i64>,
         control: &Arc<Control>,
-        models: &Arc<ModelCache>,
+        (models, system): (&Arc<ModelCache>, Option<Arc<SystemSchema>>),
         candidate: Option<Arc<Model>>,
     ) -> Result<Arc<Self>, QueryError> {
         let snapshot = store.snapshot();
@@ -57,6 +60,7 @@ impl StatementSnapshot {
             time_end_us: i64::MAX,
             control,
             derived,
+            system,
             models: Arc::clone(models),
             candidate,
         }))
@@ -71,6 +75,7 @@ impl StatementSnapshot {
             time_end_us: time_end_us.min(self.time_end_us),
             control: Arc::clone(&self.control),
             derived: Derived::default(),
+            system: self.system.clone(),
             models: Arc::clone(&self.models),
             candidate: self.candidate.clone(),
         })

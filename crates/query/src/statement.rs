@@ -17,6 +17,7 @@ use datafusion_functions_json::functions::json_union_to_text;
 use crate::dialect::QueryDialect;
 use crate::engine::Access;
 use crate::error::QueryError;
+use crate::placeholder;
 use crate::plain::{is_json, plain_type};
 use crate::tables::TableName;
 
@@ -29,7 +30,10 @@ pub(crate) fn parse(state: &SessionState, sql: &str) -> Result<Statement, DataFu
         .build()?
         .parse_statements()?;
     match (statements.pop_front(), statements.len()) {
-        (Some(statement), 0) => Ok(statement),
+        (Some(mut statement), 0) => {
+            placeholder::settle(&mut statement)?;
+            Ok(statement)
+        }
         (None, _) => Err(invalid("the statement is empty")),
         (Some(_), more) => {
             let found = more + 1;

@@ -1,9 +1,9 @@
-//! A stop between batches for operators that make many rows out of few.
+//! A stop between batches for operators that make many rows out of few, or hand on what they kept.
 //!
 //! Scans look at the statement's control before each batch, so most plans stop when they should. A
 //! join of two small tables reads its inputs at once and then works for hours without reading or
-//! awaiting: a node above each operator that can multiply rows looks at the control, too, and lets
-//! the runtime take a turn.
+//! awaiting, and a sort, a grouping or a window hands on millions of rows that it has: a node above
+//! each of them looks at the control, too, and lets the runtime take a turn.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,14 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
@@ -28,8 +31,8 @@ use crate::table::EventsScan;
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
-/// Puts a [`StopExec`] above joins, unnesting and foreign leaves. The last rule of all: nothing
-/// after it would see through the new nodes.
+/// Puts a [`StopExec`] above joins, unnesting, what keeps its input, and foreign leaves. The last
+/// rule of all: nothing after it would see through the new nodes.
 #[derive(Debug)]
 pub(crate) struct AddStops;
 
@@ -40,12 +43,12 @@ impl PhysicalOptimizerRule for AddStops {
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            let multiplies = match node.children().len() {
+            let needs_stop = match node.children().len() {
                 0 => !node.is::<EventsScan>(),
-                1 => node.is::<UnnestExec>(),
+                1 => node.is::<UnnestExec>() || keeps_input(&node),
                 _ => true,
             };
-            if !multiplies {
+            if !needs_stop {
                 return Ok(Transformed::no(node));
             }
             Ok(Transformed::yes(Arc::new(StopExec { input: node })))
@@ -60,6 +63,14 @@ impl PhysicalOptimizerRule for AddStops {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Whether an operator gives rows for long after its input has ended.
+fn keeps_input(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.is::<SortExec>()
+        || node.is::<AggregateExec>()
+        || node.is::<WindowAggExec>()
+        || node.is::<BoundedWindowAggExec>()
 }
 
 /// Passes batches on until the statement is cancelled or late.

@@ -15,15 +15,32 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
-use crate::control::Control;
+use crate::control::{Control, cancelled};
 use crate::engine::Inner;
 use crate::error::{QueryError, QueryErrorKind};
+use crate::gauge::{Gauge, StatementUsage};
 
 /// What crosses from the engine's runtime to the caller.
 pub(crate) enum Message {
     Batch(RecordBatch),
     Failed(QueryError),
     Done,
+}
+
+/// Stops the work of one statement from elsewhere; its stream then ends with an error. Clones stop
+/// the same one.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    control: Arc<Control>,
+    task: AbortHandle,
+}
+
+impl Stopper {
+    /// Stops the work; once it has ended nothing happens.
+    pub fn stop(&self) {
+        self.control.cancel();
+        self.task.abort();
+    }
 }
 
 /// Work on the engine's runtime; dropping it stops the work.
@@ -68,6 +85,7 @@ pub struct QueryStream {
     deadline: Option<Pin<Box<Sleep>>>,
     /// `None` once the stream has ended.
     running: Option<Running>,
+    gauge: Gauge,
     // Keeps the runtime alive while its answer is read.
     _engine: Arc<Inner>,
 }
@@ -79,6 +97,7 @@ impl QueryStream {
         receiver: mpsc::Receiver<Message>,
         deadline: Option<Pin<Box<Sleep>>>,
         running: Running,
+        gauge: Gauge,
         engine: Arc<Inner>,
     ) -> Self {
         Self {
@@ -87,6 +106,7 @@ impl QueryStream {
             receiver,
             deadline,
             running: Some(running),
+            gauge,
             _engine: engine,
         }
     }
@@ -101,6 +121,27 @@ impl QueryStream {
     #[must_use]
     pub fn seq(&self) -> i64 {
         self.seq
+    }
+
+    /// What the statement took so far, of memory and rows read.
+    #[must_use]
+    pub fn usage(&self) -> StatementUsage {
+        self.gauge.read()
+    }
+
+    /// What tells the same from elsewhere, and after the stream is gone.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
+    }
+
+    /// What stops the work from elsewhere; `None` once the stream has ended.
+    #[must_use]
+    pub fn stopper(&self) -> Option<Stopper> {
+        self.running.as_ref().map(|running| Stopper {
+            control: Arc::clone(&running.control),
+            task: running.task.clone(),
+        })
     }
 
     fn end_with(&mut self, error: QueryError) -> Poll<Option<Result<RecordBatch, QueryError>>> {
@@ -144,6 +185,7 @@ impl Stream for QueryStream {
                 self.running = None;
                 Poll::Ready(None)
             }
+            Poll::Ready(None) if control.is_cancelled() => self.end_with(cancelled()),
             Poll::Ready(None) => {
                 let message = "the engine was closed before the answer ended";
                 self.end_with(QueryError::new(QueryErrorKind::Closed, message))

@@ -462,7 +462,7 @@ async fn an_erased_id_is_found_where_it_was_published() {
     request.tables = vec![PublishTable::Users];
     let users = engine.publish(request.clone()).await.unwrap().id;
     let holding = |domain, id: &str| store.published().holding(domain, id);
-    assert_eq!(holding(Domain::Account, "acme"), [all.clone()]);
+    assert_eq!(holding(Domain::Account, "acme"), std::slice::from_ref(&all));
     assert_eq!(holding(Domain::User, "ann"), [all, users]);
     assert_eq!(holding(Domain::User, "nobody"), []);
 }

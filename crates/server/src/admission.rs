@@ -2,7 +2,9 @@
 //! words for requests that cannot be read.
 //!
 //! It acts before a message is read off the wire, so that what waits costs no memory: HTTP/2 flow
-//! control holds its bytes back in the client.
+//! control holds its bytes back in the client. Invariant: a service sees a [`Principal`] in the
+//! extensions of every request, no answer outlives the deadline of its caller, and none but an upload's
+//! their token.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,14 +12,36 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
-use crate::auth::{Access, scope_of_call};
+use crate::auth::{Access, Need, Principal, Right, Scope, is_upload, need_of_call};
+use crate::deadline::{self, Deadline};
 use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
+use crate::record::CallerName;
+
+/// What the caller of an upload needs for each of its messages. Uploads look at it themselves, so
+/// that what was taken is still answered.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteRight(Option<Right>);
+
+impl WriteRight {
+    /// That of `request`.
+    pub fn of<T>(request: &tonic::Request<T>) -> Self {
+        let right = request.extensions().get::<Self>();
+        right.cloned().unwrap_or(Self(None))
+    }
+
+    /// # Errors
+    /// The token was taken out, or may write no longer.
+    pub fn check(&mut self) -> Result<(), Fault> {
+        Ok(Right::check(self.0.as_mut())?)
+    }
+}
 
 /// How calls of one service are let in.
 #[derive(Clone, Debug)]
@@ -36,31 +60,85 @@ impl Admission {
     async fn run<S>(
         &self,
         inner: &mut S,
-        request: http::Request<Body>,
+        mut request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Fault>
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
     {
         let _token = self.gate.enter()?;
-        let authorization = request.headers().get(http::header::AUTHORIZATION);
-        let authorization = authorization.map(http::HeaderValue::as_bytes);
-        let scope = scope_of_call(request.uri().path());
-        self.access.check(authorization, scope)?;
-        let _turn = match &self.turns {
-            Some(turns) => Some(turn(turns, self.queue_wait, "calls").await?),
-            None => None,
-        };
-        let answer = tokio::time::timeout(self.call_timeout, inner.call(request)).await;
-        match answer {
-            Ok(Ok(response)) => Ok(clarified(response)),
-            Ok(Err(never)) => match never {},
+        let mut right = self.right(&request);
+        if is_upload(request.uri().path()) {
+            let writes = self.access.right(authorization(&request), Scope::Write);
+            request.extensions_mut().insert(WriteRight(writes));
+            right = None;
+        }
+        let principal = self.principal(&request)?;
+        if let Some(caller) = request.extensions().get::<CallerName>() {
+            caller.tell(&principal);
+        }
+        request.extensions_mut().insert(principal);
+        let allowed = deadline::allowed(request.headers());
+        let end = allowed.map(|allowed| Instant::now() + allowed);
+        let in_time = allowed.map(deadline::in_time);
+        let in_time = in_time.filter(|in_time| *in_time < self.call_timeout);
+        let limit = in_time.unwrap_or(self.call_timeout);
+        match tokio::time::timeout(limit, self.answer(inner, request)).await {
+            Ok(answer) => Ok(deadline::held(answer?, end, right)),
+            Err(_) if in_time.is_some() => Err(Deadline::passed()),
             Err(_) => {
-                let waited = self.call_timeout.as_secs();
+                let waited = limit.as_secs();
                 let message = format!("the call had no answer after {waited} s and was given up");
                 Err(Fault::new(self.timeout_reason, message))
             }
         }
     }
+
+    /// The answer of the service, once it is the call's turn.
+    async fn answer<S>(
+        &self,
+        inner: &mut S,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, Fault>
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    {
+        let _turn = match &self.turns {
+            Some(turns) => Some(turn(turns, self.queue_wait, "calls").await?),
+            None => None,
+        };
+        match inner.call(request).await {
+            Ok(response) => Ok(clarified(response)),
+            Err(never) => match never {},
+        }
+    }
+
+    /// What the caller needs for as long as the answer goes on.
+    fn right(&self, request: &http::Request<Body>) -> Option<Right> {
+        match need_of_call(request.uri().path()) {
+            Need::Scope(scope) => self.access.right(authorization(request), scope),
+            // What needs either of two is one message, answered at once.
+            Need::Nothing | Need::Either(_) => None,
+        }
+    }
+
+    /// Who calls, if they may call this.
+    fn principal(&self, request: &http::Request<Body>) -> Result<Principal, Fault> {
+        let authorization = authorization(request);
+        match need_of_call(request.uri().path()) {
+            Need::Scope(scope) => Ok(self.access.check(authorization, scope)?),
+            Need::Either(scopes) => Ok(self.access.check_either(authorization, scopes)?),
+            Need::Nothing => {
+                let known = self.access.principal(authorization);
+                Ok(known.unwrap_or_else(|_| Principal::stranger()))
+            }
+        }
+    }
+}
+
+/// What the caller sent to prove a right.
+fn authorization(request: &http::Request<Body>) -> Option<&[u8]> {
+    let authorization = request.headers().get(http::header::AUTHORIZATION);
+    authorization.map(http::HeaderValue::as_bytes)
 }
 
 /// A turn of `turns`, waited for at most `queue_wait`.

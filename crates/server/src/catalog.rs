@@ -20,7 +20,6 @@ impl CatalogService for Catalog {
         _request: Request<v1::ListTablesRequest>,
     ) -> Result<Response<v1::ListTablesResponse>, Status> {
         let mut tables: Vec<v1::TableSummary> = self
-            .engine
             .tables()
             .into_iter()
             .map(|table| v1::TableSummary {
@@ -37,7 +36,7 @@ impl CatalogService for Catalog {
         request: Request<v1::GetTableRequest>,
     ) -> Result<Response<v1::GetTableResponse>, Status> {
         let name = request.into_inner().name;
-        let tables = self.engine.tables();
+        let tables = self.tables();
         let Some(found) = tables.iter().find(|table| table.name == name) else {
             return Err(table_not_found(&name, &tables).into());
         };
@@ -57,6 +56,18 @@ impl CatalogService for Catalog {
             .collect();
         functions.sort_by(|left, right| (&left.name, left.kind).cmp(&(&right.name, right.kind)));
         Ok(Response::new(v1::ListFunctionsResponse { functions }))
+    }
+}
+
+impl Catalog {
+    /// Every table by the name that SQL calls it by: those of the schema `system` with it.
+    fn tables(&self) -> Vec<TableDescription> {
+        let system = self.engine.system_tables().into_iter();
+        let system = system.map(|table| TableDescription {
+            name: format!("system.{}", table.name),
+            ..table
+        });
+        self.engine.tables().into_iter().chain(system).collect()
     }
 }
 

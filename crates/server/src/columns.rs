@@ -56,7 +56,7 @@ pub(crate) fn text_lists(batch: &RecordBatch, name: &str) -> Result<ListArray, F
 }
 
 /// The value of a row; `None` is NULL.
-pub(crate) fn value<A: ArrayAccessor>(column: A, row: usize) -> Option<A::Item> {
+pub(crate) fn value<A: ArrayAccessor + Copy>(column: A, row: usize) -> Option<A::Item> {
     column.is_valid(row).then(|| column.value(row))
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::auth::{Access, SigningKey};
+use crate::tls::Tls;
 
 /// Where a server listens, and how much it takes on at once; every setting has a default.
 #[derive(Clone, Debug)]
@@ -17,6 +18,20 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// Who may call.
     pub access: Access,
+    /// TLS of both listeners; `None` speaks in plain text.
+    pub tls: Option<Tls>,
+    /// How long a client may take to greet: its TLS handshake, and then the first bytes of gRPC.
+    pub greeting_wait: Duration,
+    /// TLS handshakes under way at once, of each listener; more connections are closed as they
+    /// come.
+    pub handshakes_max: usize,
+    /// Origins whose web pages may call over gRPC-Web, as browsers write them:
+    /// `https://app.example.com`. Callers that are no browsers need none.
+    pub web_origins: Vec<String>,
+    /// Whether `/metrics` answers everyone, where tokens are asked for.
+    pub metrics_open: bool,
+    /// From how long on a call is logged as slow; `None` logs none.
+    pub slow_call: Option<Duration>,
     /// Signs URLs of files. `None` signs none, and takes none that was signed.
     pub signing_key: Option<SigningKey>,
     /// What is published, and when.
@@ -28,10 +43,17 @@ pub struct ServerConfig {
     /// Appends read, checked and waiting for the log at once, which bounds their memory to this
     /// many times 12 MiB; more wait, see `queue_wait`.
     pub appends_max: usize,
+    /// Append streams open at once, those that are idle included; more are refused. Bounds their
+    /// memory to this many times some 8 MiB.
+    pub append_streams_max: usize,
     /// Reads open at once, those that follow included; more are refused.
     pub reads_max: usize,
     /// Statements running at once; more wait, see `queue_wait`.
     pub queries_max: usize,
+    /// Most rows of one answer; `None` sets no limit, as answers are streamed.
+    pub result_rows_max: Option<u64>,
+    /// Most bytes of one answer's columns, before they are encoded; `None` sets no limit.
+    pub result_bytes_max: Option<u64>,
     /// Downloads of files at once, over HTTP and gRPC together; more wait, see `queue_wait`.
     pub downloads_max: usize,
     /// Compactions and backups that were called for under way at once; more wait, see `queue_wait`.
@@ -81,13 +103,22 @@ impl Default for ServerConfig {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
             public_url: None,
             access: Access::open(),
+            tls: None,
+            greeting_wait: Duration::from_secs(10),
+            handshakes_max: 256,
+            web_origins: Vec::new(),
+            metrics_open: false,
+            slow_call: Some(Duration::from_secs(10)),
             signing_key: None,
             snapshots: SnapshotConfig::default(),
             connections_max: 1024,
             streams_per_connection_max: 256,
             appends_max: 48,
+            append_streams_max: 256,
             reads_max: 256,
             queries_max: 32,
+            result_rows_max: None,
+            result_bytes_max: None,
             downloads_max: 128,
             upkeep_calls_max: 4,
             queue_wait: Duration::from_secs(5),

@@ -47,6 +47,12 @@ impl Fault {
         }
     }
 
+    /// The same fault with `context` before its message.
+    pub fn with_context(mut self, context: &str) -> Self {
+        self.message.insert_str(0, context);
+        self
+    }
+
     /// The same fault with one more fact in the metadata of its `ErrorInfo`.
     pub fn with_fact(mut self, key: &'static str, value: &impl ToString) -> Self {
         self.facts.push((key, value.to_string()));
@@ -88,6 +94,10 @@ impl Fault {
         )
     }
 
+    pub fn cancelled() -> Self {
+        Self::new(Reason::Cancelled, "the statement was cancelled by a call")
+    }
+
     pub fn busy(what: &str) -> Self {
         Self::new(
             Reason::Busy,
@@ -115,6 +125,14 @@ impl Fault {
         &self.message
     }
 
+    /// Tells the log, with the text, of what only the operator can mend; of nothing else, as a text
+    /// may quote what a caller sent.
+    pub fn log(&self) {
+        if matches!(self.reason, Reason::Internal | Reason::DataDamaged) {
+            tracing::error!(reason = self.reason.as_str(), "{}", self.message);
+        }
+    }
+
     /// More of it, for programs.
     pub fn facts(&self) -> &[(&'static str, String)] {
         &self.facts
@@ -131,15 +149,13 @@ impl Fault {
 
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
+        fault.log();
         let Fault {
             reason,
             message,
             violations,
             facts,
         } = fault;
-        if matches!(reason, Reason::Internal | Reason::DataDamaged) {
-            tracing::error!(reason = reason.as_str(), "{message}");
-        }
         let facts: HashMap<String, String> = facts
             .into_iter()
             .map(|(key, value)| (key.to_owned(), shortened(value)))
@@ -185,6 +201,9 @@ impl From<StoreError> for Fault {
         let reason = match (&error, error.kind()) {
             (StoreError::Poisoned(_), _) => Reason::OutcomeUnknown,
             (StoreError::Full(_) | StoreError::Disk(_), StoreErrorKind::Limit) => Reason::DiskFull,
+            (StoreError::NumberDurable { .. }, _) => Reason::NumberDurable,
+            (StoreError::NumberGap { .. }, _) => Reason::NumberGap,
+            (StoreError::WritersFull { .. }, _) => Reason::WritersFull,
             (_, StoreErrorKind::Invalid) => Reason::InvalidRequest,
             (_, StoreErrorKind::Limit) => Reason::Busy,
             (_, StoreErrorKind::Unavailable) => Reason::StoreUnavailable,
@@ -192,7 +211,14 @@ impl From<StoreError> for Fault {
             (_, StoreErrorKind::Data) => Reason::DataDamaged,
             (_, StoreErrorKind::Internal) => Reason::Internal,
         };
-        Self::new(reason, error.to_string())
+        let fault = Self::new(reason, error.to_string());
+        match error {
+            StoreError::NumberDurable { last_number, .. }
+            | StoreError::NumberGap { last_number, .. } => {
+                fault.with_fact("last_number", &last_number)
+            }
+            _ => fault,
+        }
     }
 }
 
@@ -334,6 +360,7 @@ mod tests {
                 Reason::Busy,
             ),
             (StoreError::Closed, Reason::ShuttingDown),
+            (StoreError::WritersFull { limit: 1 }, Reason::WritersFull),
             (
                 failed(StoreErrorKind::Unavailable),
                 Reason::StoreUnavailable,

@@ -13,11 +13,56 @@ pub const APPEND_BYTES_MAX: usize = 10 << 20;
 /// message past this is refused by its length prefix, before it is read.
 pub const EVENT_RECEIVE_BYTES_MAX: usize = 12 << 20;
 
+/// Bytes of encoded `AppendStreamRequest` messages that one stream may have under way, and so the
+/// most bytes of one of them.
+pub const STREAM_CREDIT_BYTES: usize = 4 << 20;
+
+/// Most bytes of a message that an append stream reads off the wire: a message slightly past the
+/// credit is answered with its own size.
+pub const STREAM_RECEIVE_BYTES_MAX: usize = STREAM_CREDIT_BYTES + (64 << 10);
+
+/// Most events of one batch of an append stream: the random ids of so many fit
+/// [`ASSIGNED_BYTES_MAX`].
+pub const STREAM_EVENTS_MAX: usize = 64 << 10;
+
+/// Batches of one append stream that are taken and not yet answered; more stay with the client.
+pub const STREAM_BATCHES_MAX: usize = 64;
+
+/// Bytes that are kept of what is to be said of batches that are taken and not yet answered, on one
+/// append stream; past them no further batch is taken.
+pub const STREAM_REMARKS_BYTES: usize = 2 << 20;
+
+/// Encoded bytes at which an answer to an append closes its list of refused events; it counts the
+/// others. With [`ASSIGNED_BYTES_MAX`] this keeps every answer below [`MESSAGE_BYTES_MAX`].
+pub const REJECTED_BYTES_MAX: usize = 960 << 10;
+
+/// Encoded bytes at which an answer to an append closes its list of ids that were made; it counts
+/// the others.
+pub const ASSIGNED_BYTES_MAX: usize = 3 << 20;
+
 /// Most bytes of a statement.
 pub const SQL_BYTES_MAX: usize = 1 << 20;
 
 /// Most values of placeholders of one statement.
 pub const PARAMETERS_MAX: usize = 1_000;
+
+/// Longest id of a statement, in bytes.
+pub const QUERY_ID_BYTES_MAX: usize = 128;
+
+/// How long a statement computes without a word before it gives a sign of life.
+pub const QUERY_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Most bytes of one plan that is explained.
+pub const PLAN_BYTES_MAX: usize = 1 << 20;
+
+/// Most statements that are under way or wait for their turn.
+pub const STATEMENTS_LISTED_MAX: usize = 1_024;
+
+/// Statements that are remembered after their end.
+pub const STATEMENTS_ENDED_MAX: usize = 1_000;
+
+/// Bytes of a statement's text that are kept to be looked at.
+pub const STATEMENT_TEXT_BYTES_MAX: usize = 10_000;
 
 /// Most bytes of the text of a health model.
 pub const MODEL_BYTES_MAX: usize = 1 << 20;
@@ -98,8 +143,67 @@ pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// See [`STREAM_WINDOW_BYTES`].
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
+/// Most entries of the metadata of a call.
+pub const METADATA_ENTRIES_MAX: usize = 128;
+
+/// Most bytes of the metadata of a call, each entry counted with 32 more, as HTTP/2 does. Above
+/// what [`METADATA_ENTRIES_MAX`] usual entries need, so that too many are answered with words;
+/// past this the answer is HTTP's 431.
+pub const METADATA_BYTES_MAX: u32 = 512 << 10;
+
+/// Streams that a client opened and gave up before they were taken, on one connection; more
+/// close it.
+pub const PENDING_RESETS_MAX: usize = 20;
+
+/// Streams that the server gave up because of a client's faults, on one connection; more close
+/// it.
+pub const FAULTY_STREAMS_MAX: usize = 256;
+
 /// Bytes of a file that HTTP reads and sends at once.
 pub const HTTP_PIECE_BYTES: usize = 256 << 10;
 
 /// Most bytes of a file in one message of `Fetch`.
 pub const FETCH_PIECE_BYTES: usize = 1 << 20;
+
+/// Most bytes of a message of Flight SQL that holds a command, a ticket or an action.
+pub const FLIGHT_RECEIVE_BYTES_MAX: usize = 4 << 20;
+
+/// Most bytes of one message of an upload over Flight SQL.
+pub const FLIGHT_PUT_BYTES_MAX: usize = 64 << 20;
+
+/// Most rows of one batch of an upload over Flight SQL. Keys of a dictionary may have one byte each
+/// and become views of 16, so that a batch takes up to 80 bytes a row beside its message.
+pub const FLIGHT_BATCH_ROWS_MAX: usize = 1 << 20;
+
+/// Most dictionaries of one upload over Flight SQL.
+pub const FLIGHT_DICTIONARIES_MAX: usize = 64;
+
+/// Most bytes of all the dictionaries of one upload over Flight SQL, which are kept to its end.
+pub const FLIGHT_DICTIONARIES_BYTES_MAX: usize = 64 << 20;
+
+/// Uploads over Flight SQL at once that are no ingests, or not yet known to be; more wait. With
+/// [`FLIGHT_PUT_BYTES_MAX`], [`FLIGHT_BATCH_ROWS_MAX`] and [`FLIGHT_DICTIONARIES_BYTES_MAX`] this
+/// and [`FLIGHT_INGESTS_MAX`] bound their memory.
+pub const FLIGHT_PUTS_MAX: usize = 16;
+
+/// Ingests over Flight SQL at once; more wait.
+pub const FLIGHT_INGESTS_MAX: usize = 16;
+
+/// How long the first message of an upload over Flight SQL may take, and all of one that binds
+/// values.
+pub const FLIGHT_VALUES_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Longest pause between two messages of an ingest over Flight SQL.
+pub const FLIGHT_PUT_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Most bytes of the values of one prepared statement, as Arrow.
+pub const FLIGHT_VALUES_BYTES_MAX: usize = 2 << 20;
+
+/// Most prepared statements whose values are kept for clients that do not carry them.
+pub const FLIGHT_BINDINGS_MAX: usize = 4_096;
+
+/// Most bytes of all the values kept.
+pub const FLIGHT_BINDINGS_BYTES_MAX: usize = 64 << 20;
+
+/// How long values are kept that nobody asks for.
+pub const FLIGHT_BINDING_IDLE_MAX: Duration = Duration::from_secs(15 * 60);

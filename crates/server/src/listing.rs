@@ -71,6 +71,12 @@ pub(crate) fn page<T: Versioned, M: Message>(
     Ok((messages, String::new()))
 }
 
+/// Whether `token` names a place in a list of this kind.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_place(kind: TokenKind, token: &str) -> bool {
+    token::open::<Key>(kind, "page_token", token).is_ok()
+}
+
 /// The number of rows that a request wants, where 0 means `default`.
 pub(crate) fn rows_of(
     wanted: u32,

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::metadata::MetadataMap;
 
-use crate::fault::{Fault, Reason};
+use crate::deadline::Deadline;
+use crate::fault::Fault;
 use crate::gate::Gate;
 
 /// Messages made ahead of a reader.
@@ -31,6 +31,13 @@ impl<T: Send + 'static> Outbox<T> {
     /// there is nothing to report.
     pub async fn send(&self, message: T) {
         let _ = self.sender.send(Ok(message)).await;
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Sends one message if the reader has room for it now: for what may be left out.
+    pub fn offer(&self, message: T) {
+        let _ = self.sender.try_send(Ok(message));
     }
 }
 
@@ -66,9 +73,7 @@ where
                 Err(fault) => fault,
             },
             () = end.stop.cancelled() => Fault::shutting_down(),
-            () = passing(end.timeout) => {
-                Fault::new(Reason::DeadlineExceeded, "the deadline of the call has passed")
-            }
+            () = passing(end.timeout) => Deadline::passed(),
         };
         // Waits for room; a reader that goes away wakes it.
         let _ = sender.send(Err(fault.into())).await;
@@ -80,53 +85,5 @@ async fn passing(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The time that a client gives a call, from its `grpc-timeout` header: up to eight digits and a
-/// unit. The transport enforces it only until the answer begins; streams go on for long after.
-pub(crate) fn timeout_of(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(number * 3600)),
-        "M" => Some(Duration::from_secs(number * 60)),
-        "S" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_millis(number)),
-        "u" => Some(Duration::from_micros(number)),
-        "n" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_timeout_header_is_read_as_grpc_defines_it() {
-        let cases = [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("99999999S", Some(Duration::from_secs(99_999_999))),
-            ("250m", Some(Duration::from_millis(250))),
-            ("7u", Some(Duration::from_micros(7))),
-            ("7n", Some(Duration::from_nanos(7))),
-            ("", None),
-            ("S", None),
-            ("5", None),
-            ("+5S", None),
-            ("999999999S", None),
-        ];
-        for (text, expected) in cases {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().expect("ASCII"));
-            assert_eq!(timeout_of(&metadata), expected, "{text}");
-        }
-        assert_eq!(timeout_of(&MetadataMap::new()), None);
     }
 }

@@ -84,11 +84,31 @@ pub enum Reason {
     DataDamaged,
     /// A bug.
     Internal,
+    /// The answer has more rows or bytes than its limit.
+    ResultTooLarge,
+    /// A statement of the id that the client chose is running.
+    QueryIdTaken,
+    /// There is no such statement, running or just ended.
+    QueryNotFound,
+    /// The statement was ended by a call.
+    Cancelled,
+    /// The call is of a protocol that is served, and not itself.
+    NotSupported,
+    /// Some rows of an upload were rejected; the others are in.
+    RowsRejected,
+    /// The batch of this number of a writer is durable already.
+    NumberDurable,
+    /// A batch before this one of a writer is missing.
+    NumberGap,
+    /// The store knows as many writers as it may.
+    WritersFull,
+    /// A stream sent more bytes than it was granted.
+    CreditExceeded,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 45] = [
         Self::InvalidRequest,
         Self::MalformedMessage,
         Self::InvalidArrow,
@@ -124,6 +144,16 @@ impl Reason {
         Self::DeadlineExceeded,
         Self::DataDamaged,
         Self::Internal,
+        Self::ResultTooLarge,
+        Self::QueryIdTaken,
+        Self::QueryNotFound,
+        Self::Cancelled,
+        Self::NotSupported,
+        Self::RowsRejected,
+        Self::NumberDurable,
+        Self::NumberGap,
+        Self::WritersFull,
+        Self::CreditExceeded,
     ];
 
     /// The reason as `ErrorInfo` carries it.
@@ -165,6 +195,16 @@ impl Reason {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::DataDamaged => "DATA_DAMAGED",
             Self::Internal => "INTERNAL",
+            Self::ResultTooLarge => "RESULT_TOO_LARGE",
+            Self::QueryIdTaken => "QUERY_ID_TAKEN",
+            Self::QueryNotFound => "QUERY_NOT_FOUND",
+            Self::Cancelled => "CANCELLED",
+            Self::NotSupported => "NOT_SUPPORTED",
+            Self::RowsRejected => "ROWS_REJECTED",
+            Self::NumberDurable => "NUMBER_DURABLE",
+            Self::NumberGap => "NUMBER_GAP",
+            Self::WritersFull => "WRITERS_FULL",
+            Self::CreditExceeded => "CREDIT_EXCEEDED",
         }
     }
 
@@ -178,8 +218,12 @@ impl Reason {
             | Self::UnknownColumn
             | Self::InvalidSql
             | Self::ModelInvalid
-            | Self::InvalidToken => Code::InvalidArgument,
-            Self::SeqPastEnd | Self::Retention | Self::OffsetPastEnd => Code::OutOfRange,
+            | Self::InvalidToken
+            | Self::RowsRejected => Code::InvalidArgument,
+            Self::SeqPastEnd | Self::Retention | Self::OffsetPastEnd | Self::NumberGap => {
+                Code::OutOfRange
+            }
+            Self::NumberDurable => Code::AlreadyExists,
             Self::TableNotFound
             | Self::ModelNotFound
             | Self::ViewNotFound
@@ -187,8 +231,11 @@ impl Reason {
             | Self::SnapshotNotFound
             | Self::SnapshotGone
             | Self::FileNotFound
-            | Self::PathNotFound => Code::NotFound,
-            Self::MethodNotAllowed => Code::Unimplemented,
+            | Self::PathNotFound
+            | Self::QueryNotFound => Code::NotFound,
+            Self::QueryIdTaken => Code::AlreadyExists,
+            Self::Cancelled => Code::Cancelled,
+            Self::MethodNotAllowed | Self::NotSupported => Code::Unimplemented,
             Self::WrongHost | Self::PermissionDenied => Code::PermissionDenied,
             Self::Unauthenticated => Code::Unauthenticated,
             Self::SigningUnavailable => Code::FailedPrecondition,
@@ -196,8 +243,11 @@ impl Reason {
             | Self::RowTooLarge
             | Self::PictureTooLarge
             | Self::QueryLimit
+            | Self::ResultTooLarge
             | Self::DiskFull
-            | Self::Busy => Code::ResourceExhausted,
+            | Self::Busy
+            | Self::WritersFull
+            | Self::CreditExceeded => Code::ResourceExhausted,
             Self::OutcomeUnknown | Self::StoreUnavailable | Self::ShuttingDown => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::DataDamaged => Code::DataLoss,
@@ -228,10 +278,18 @@ impl Reason {
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotSupported => StatusCode::NOT_IMPLEMENTED,
+            // The statement was understood; it is what it asks for that cannot be given.
+            Self::SeqPastEnd
+            | Self::Retention
+            | Self::QueryLimit
+            | Self::ResultTooLarge
+            | Self::RowTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
             _ => match self.code() {
                 Code::InvalidArgument | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
                 Code::OutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
                 Code::NotFound => StatusCode::NOT_FOUND,
+                Code::AlreadyExists | Code::Cancelled => StatusCode::CONFLICT,
                 Code::Unauthenticated => StatusCode::UNAUTHORIZED,
                 Code::PermissionDenied => StatusCode::FORBIDDEN,
                 Code::ResourceExhausted => StatusCode::INSUFFICIENT_STORAGE,
@@ -265,6 +323,9 @@ mod tests {
             (Reason::ShuttingDown, 503),
             (Reason::InvalidRequest, 400),
             (Reason::DataDamaged, 500),
+            (Reason::InvalidSql, 400),
+            (Reason::SeqPastEnd, 422),
+            (Reason::QueryIdTaken, 409),
         ] {
             assert_eq!(reason.status().as_u16(), status, "{reason:?}");
         }

@@ -20,10 +20,13 @@ use vitalog_store::Store;
 
 use crate::config::ServerConfig;
 use crate::gate::Gate;
-use crate::http::{self, Patience, Site};
-use crate::listener::connections;
+use crate::http::{self, Site};
+use crate::listener::{Door, Greeting};
+use crate::metrics::Metrics;
 use crate::services::SERVICES;
 use crate::snapshots::{Publisher, Shelf};
+use crate::statements::{Ceilings, Statements};
+use crate::tls::Protocol;
 
 /// How long connections may take to close when no call is under way on them.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -60,9 +63,13 @@ pub struct Server {
     pub(crate) gate: Gate,
     pub(crate) store: Arc<Store>,
     pub(crate) engine: QueryEngine,
+    pub(crate) statements: Statements,
     pub(crate) publisher: Arc<Publisher>,
     /// Turns of downloads, over HTTP and gRPC together.
     pub(crate) downloads: Arc<Semaphore>,
+    /// Turns of statements, pictures and checks together.
+    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -116,6 +123,14 @@ impl Server {
         let gate = Gate::default();
         let publisher = Publisher::new(Arc::clone(&store), engine.clone(), gate.clone(), &config);
         let downloads = Arc::new(Semaphore::new(config.downloads_max));
+        let ceilings = Ceilings {
+            rows: config.result_rows_max,
+            bytes: config.result_bytes_max,
+        };
+        let sources = (Arc::clone(&store), engine.clone());
+        let turns = Arc::new(Semaphore::new(config.queries_max));
+        let shared = Arc::clone(&turns);
+        let statements = Statements::new(sources, shared, config.queue_wait, ceilings);
         Ok(Self {
             grpc,
             http,
@@ -123,8 +138,11 @@ impl Server {
             gate,
             store,
             engine,
+            statements,
             publisher: Arc::new(publisher),
             downloads,
+            turns,
+            metrics: Metrics::new(),
         })
     }
 
@@ -168,14 +186,27 @@ impl Server {
             config,
             gate,
             publisher,
+            metrics,
             ..
         } = self;
-        let slots = config.connections_max;
-        let incoming = connections(grpc.listener, slots, gate.closed().clone());
+        let door = |listening: Listening, protocol, name| {
+            let greeting = Greeting {
+                protocol,
+                tls: config.tls.clone(),
+                patience: config.greeting_wait,
+                reader_pause: config.reader_pause,
+                handshakes_max: config.handshakes_max,
+            };
+            let closed = gate.closed().clone();
+            let (slots, metrics) = (config.connections_max, metrics.door(name));
+            Door::new(listening.listener, greeting, slots, closed, metrics)
+        };
+        let incoming = door(grpc, Protocol::Grpc, "grpc").connections();
+        let http = door(http, Protocol::Http, "http");
         let leave = CancellationToken::new();
         let left = leave.clone().cancelled_owned();
         let mut grpc = tokio::spawn(router.serve_with_incoming_shutdown(incoming, left));
-        let mut http = tokio::spawn(http::serve(http.listener, slots, site, leave.clone()));
+        let mut http = tokio::spawn(http::serve(http, site, leave.clone()));
         let schedule = tokio::spawn(publisher.follow_schedule());
         let aborts = [grpc.abort_handle(), http.abort_handle()];
         let ended = tokio::select! {
@@ -207,16 +238,18 @@ impl Server {
             store: Arc::clone(&self.store),
             shelf: self.shelf(),
             gate: self.gate.clone(),
+            statements: self.statements.clone(),
             access: config.access.clone(),
             signing_key: config.signing_key.clone(),
             guards_host: config.access.is_open() && self.http.address.ip().is_loopback(),
             downloads: Arc::clone(&self.downloads),
+            engine: self.engine.clone(),
+            metrics: self.metrics.clone(),
+            metrics_open: config.metrics_open,
+            slow: config.slow_call,
             queue_wait: config.queue_wait,
             call_timeout: config.call_timeout,
-            patience: Patience {
-                request_wait: config.request_wait,
-                reader_pause: config.reader_pause,
-            },
+            request_wait: config.request_wait,
         }
     }
 

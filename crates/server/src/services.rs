@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::Router;
+use tonic_web::GrpcWebLayer;
+use tower::layer::util::{Identity, Stack};
 use vitalog_wire::FILE_DESCRIPTOR_SET;
 use vitalog_wire::vitalog::v1::catalog_service_server::CatalogServiceServer;
 use vitalog_wire::vitalog::v1::health_service_server::HealthServiceServer;
@@ -15,22 +17,25 @@ use vitalog_wire::vitalog::v1::upkeep_service_server::UpkeepServiceServer;
 use vitalog_wire::vitalog::v1::view_service_server::ViewServiceServer;
 
 use crate::admission::{Admission, Admitted};
-use crate::append::Appender;
+use crate::append::{AppendStreams, Appender, Publications};
 use crate::catalog::Catalog;
 use crate::events::{EventEndpoint, Events};
 use crate::fault::Reason;
+use crate::flight::{Flight, FlightEndpoint};
 use crate::health::Health;
 use crate::limits::{
-    CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, RECEIVE_BYTES_MAX,
-    STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, FAULTY_STREAMS_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+    METADATA_BYTES_MAX, PENDING_RESETS_MAX, RECEIVE_BYTES_MAX, STREAM_WINDOW_BYTES,
 };
 use crate::models::Models;
 use crate::query::Queries;
 use crate::read::LogReader;
+use crate::record::RecordLayer;
 use crate::server::{Server, ServerError};
 use crate::snapshots::Snapshots;
 use crate::upkeep::Upkeep;
 use crate::views::Views;
+use crate::web::WebLayer;
 
 /// What every generated service is told: they have these methods in common and no trait.
 macro_rules! configured {
@@ -44,8 +49,9 @@ macro_rules! configured {
 }
 
 /// The services whose health is reported, and the empty name, which stands for the server.
-pub(crate) const SERVICES: [&str; 9] = [
+pub(crate) const SERVICES: [&str; 10] = [
     "",
+    "arrow.flight.protocol.FlightService",
     "vitalog.v1.CatalogService",
     "vitalog.v1.EventService",
     "vitalog.v1.HealthService",
@@ -56,9 +62,12 @@ pub(crate) const SERVICES: [&str; 9] = [
     "vitalog.v1.ViewService",
 ];
 
+/// What every call passes, the outermost last.
+type Layers = Stack<RecordLayer, Stack<GrpcWebLayer, Stack<WebLayer, Identity>>>;
+
 impl Server {
     /// Every service, but the one of health checks.
-    pub(crate) fn router(&self) -> Result<Router, ServerError> {
+    pub(crate) fn router(&self) -> Result<Router<Layers>, ServerError> {
         let reflected = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -67,18 +76,34 @@ impl Server {
         let broken = |error: tonic_reflection::server::Error| {
             ServerError::Transport(format!("reflection: {error}"))
         };
-        // Statements, pictures and checks take their turns together.
-        let turns = Arc::new(Semaphore::new(self.config.queries_max));
+        let web = WebLayer {
+            origins: self.config.web_origins.clone().into(),
+            refused: Arc::default(),
+        };
+        let record = RecordLayer {
+            metrics: self.metrics.clone(),
+            slow: self.config.slow_call,
+        };
+        let (appender, published) = self.appender();
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(self.config.streams_per_connection_max)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .add_service(self.event_service())
-            .add_service(self.query_service(&turns))
-            .add_service(self.health_service(&turns))
-            .add_service(self.model_service(&turns))
+            .http2_max_header_list_size(METADATA_BYTES_MAX)
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+            .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS_MAX))
+            // Browsers cannot do otherwise.
+            .accept_http1(true)
+            .layer(web)
+            .layer(GrpcWebLayer::new())
+            .layer(record)
+            .add_service(self.event_service(appender.clone(), published))
+            .add_service(self.query_service())
+            .add_service(self.flight_service(appender))
+            .add_service(self.health_service())
+            .add_service(self.model_service())
             .add_service(self.snapshot_service())
             .add_service(self.upkeep_service())
             .add_service(self.view_service())
@@ -88,16 +113,37 @@ impl Server {
         Ok(router)
     }
 
-    fn event_service(&self) -> Admitted<EventEndpoint> {
+    /// What appends, and the last `seq` published.
+    fn appender(&self) -> (Appender, watch::Receiver<i64>) {
         let (sender, published) = watch::channel(self.store.snapshot().seq());
+        let publications = Publications::default();
+        let noted = publications.clone();
         self.store.on_publish(move |seq| {
+            noted.note(seq);
             sender.send_replace(seq);
         });
+        let appender = Appender {
+            store: Arc::clone(&self.store),
+            queue_wait: self.config.queue_wait,
+            publications,
+            metrics: self.metrics.appends(),
+        };
+        (appender, published)
+    }
+
+    fn event_service(
+        &self,
+        appender: Appender,
+        published: watch::Receiver<i64>,
+    ) -> Admitted<EventEndpoint> {
         let store = Arc::clone(&self.store);
         let inner = EventEndpoint::new(Events {
-            appender: Appender {
-                store: Arc::clone(&store),
-                queue_wait: self.config.queue_wait,
+            appender: appender.clone(),
+            streams: AppendStreams {
+                appender,
+                gate: self.gate.clone(),
+                slots: Arc::new(Semaphore::new(self.config.append_streams_max)),
+                open_wait: self.config.call_timeout,
             },
             reader: LogReader { store, published },
             gate: self.gate.clone(),
@@ -111,27 +157,30 @@ impl Server {
         }
     }
 
-    fn query_service(&self, turns: &Arc<Semaphore>) -> Admitted<QueryServiceServer<Queries>> {
+    fn flight_service(&self, appender: Appender) -> Admitted<FlightEndpoint> {
+        let sources = (appender, self.statements.clone());
+        let flight = Flight::new(sources, self.gate.clone(), Arc::clone(&self.turns));
+        self.admitted(FlightEndpoint::new(flight))
+    }
+
+    fn query_service(&self) -> Admitted<QueryServiceServer<Queries>> {
         self.admitted(configured!(QueryServiceServer::new(Queries {
-            store: Arc::clone(&self.store),
-            engine: self.engine.clone(),
+            statements: self.statements.clone(),
             gate: self.gate.clone(),
-            turns: Arc::clone(turns),
-            queue_wait: self.config.queue_wait,
         })))
     }
 
-    fn health_service(&self, turns: &Arc<Semaphore>) -> Admitted<HealthServiceServer<Health>> {
+    fn health_service(&self) -> Admitted<HealthServiceServer<Health>> {
         let sources = (Arc::clone(&self.store), self.engine.clone());
-        let (gate, turns) = (self.gate.clone(), Arc::clone(turns));
+        let (gate, turns) = (self.gate.clone(), Arc::clone(&self.turns));
         let health = Health::new(sources, gate, turns, self.config.queue_wait);
         self.admitted(configured!(HealthServiceServer::new(health)))
     }
 
-    fn model_service(&self, turns: &Arc<Semaphore>) -> Admitted<ModelServiceServer<Models>> {
+    fn model_service(&self) -> Admitted<ModelServiceServer<Models>> {
         self.admitted(configured!(ModelServiceServer::new(Models {
             engine: self.engine.clone(),
-            turns: Arc::clone(turns),
+            turns: Arc::clone(&self.turns),
             queue_wait: self.config.queue_wait,
         })))
     }

@@ -32,15 +32,28 @@ pub(crate) enum TokenKind {
     Imports = 7,
     /// A place in a list of receipts.
     Receipts = 8,
+    /// A place in the list of statements.
+    Queries = 9,
 }
 
 /// `message` as a token.
 pub(crate) fn seal(kind: TokenKind, message: &impl Message) -> String {
     let mut bytes = vec![kind as u8];
     bytes.extend(message.encode_to_vec());
+    text_of(bytes)
+}
+
+/// The token of `bytes`, a kind and a message.
+fn text_of(mut bytes: Vec<u8>) -> String {
     let checksum = hash(&bytes);
     bytes.extend(checksum.to_le_bytes());
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A token of any bytes: who knows the checksum can make one.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn forged(bytes: &[u8]) -> String {
+    text_of(bytes.to_vec())
 }
 
 /// The message of a token that came in `field`.

@@ -98,7 +98,7 @@ async fn query(
         match message.part {
             Some(Part::ArrowIpc(piece)) => arrow.extend_from_slice(&piece),
             Some(Part::Statistics(last)) => statistics = Some(last),
-            None => {}
+            _ => {}
         }
     }
     statistics.ok_or("the answer is incomplete")?;
@@ -259,6 +259,27 @@ fn the_limits_are_those_of_the_code() {
             "| one `AppendRequest`, decompressed | ",
             format!("{} MiB", limits::APPEND_BYTES_MAX >> 20),
         ),
+        (
+            "| one message of `AppendStream`, and all that are under way on a stream | ",
+            {
+                let bytes = limits::STREAM_CREDIT_BYTES >> 20;
+                let events = thousands(limits::STREAM_EVENTS_MAX);
+                format!("{bytes} MiB; one batch {events} events")
+            },
+        ),
+        (
+            "| batches of one stream that are taken and not yet answered | ",
+            limits::STREAM_BATCHES_MAX.to_string(),
+        ),
+        (
+            "| append streams open at once, idle ones included | ",
+            format!("{} by default", config.append_streams_max),
+        ),
+        ("| a writer id | ", {
+            let bytes = vitalog_store::WRITER_ID_BYTES_MAX;
+            let writers = thousands(vitalog_store::WRITERS_MAX);
+            format!("{bytes} bytes; {writers} writers a store")
+        }),
         (
             "| one SQL statement | ",
             format!("{} MiB", limits::SQL_BYTES_MAX >> 20),

@@ -34,6 +34,7 @@ async fn ask(
 ) -> Result<Answer, Status> {
     let mut stream = client.query(request).await?.into_inner();
     let (mut bytes, mut statistics, mut pieces) = (Vec::new(), None, 0);
+    let mut started = None;
     while let Some(message) = stream.message().await? {
         assert!(message.encoded_len() < 4 << 20);
         assert!(statistics.is_none(), "statistics come last");
@@ -43,12 +44,19 @@ async fn ask(
                 bytes.extend_from_slice(&piece);
             }
             Part::Statistics(last) => statistics = Some(last),
+            Part::Started(begun) => {
+                assert_eq!((pieces, &started), (0, &None), "it comes first, once");
+                started = Some(begun);
+            }
+            Part::Heartbeat(_) => {}
+            Part::JsonRows(_) => panic!("JSON was not asked for"),
         }
     }
     let reader = StreamReader::try_new(Cursor::new(bytes), None).unwrap();
     let schema = reader.schema();
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
     let statistics = statistics.unwrap();
+    assert_eq!(started.unwrap().seq, statistics.seq);
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     assert_eq!(statistics.rows, rows as u64);
     Ok(Answer {
@@ -340,6 +348,7 @@ async fn the_catalog_describes_tables_and_functions() {
             "health_steps_catalogue",
             "health_weights",
             "memberships",
+            "system.queries",
             "users"
         ]
     );

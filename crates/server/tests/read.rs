@@ -190,6 +190,32 @@ async fn following_sends_what_is_appended_later() {
     );
 }
 
+/// Some 16 MB for a tail that nobody reads: it holds nobody up, and misses nothing when it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_tail_holds_nobody_up_and_misses_nothing() {
+    let server = TestServer::start().await;
+    let mut reader = server.events().await;
+    let request = ReadRequest {
+        follow: true,
+        limit: 4_000,
+        ..ReadRequest::default()
+    };
+    let mut tail = reader.read(request).await.unwrap().into_inner();
+    let mut writer = server.events().await;
+    for first in (0..4_000).step_by(50) {
+        let mut events = numbered(first..first + 50);
+        for event in &mut events {
+            event.properties = Some(format!("{{\"a\":\"{}\"}}", "x".repeat(4_000)));
+        }
+        append(&mut writer, events).await;
+    }
+    let mut seqs = Vec::new();
+    while let Some(message) = tail.message().await.unwrap() {
+        seqs.extend(message.events.iter().map(|event| event.seq));
+    }
+    assert_eq!(seqs, (1..=4_000).collect::<Vec<_>>());
+}
+
 /// A name that is unknown when the tail begins is found when it comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn following_finds_names_that_are_new() {

@@ -29,7 +29,8 @@ const SERVICES: [&str; 8] = [
 async fn health_answers_for_every_service() {
     let server = TestServer::start().await;
     let mut health = HealthClient::new(server.channel().await);
-    for service in SERVICES.into_iter().chain([""]) {
+    let flight = "arrow.flight.protocol.FlightService";
+    for service in SERVICES.into_iter().chain(["", flight]) {
         let request = HealthCheckRequest {
             service: service.to_owned(),
         };

@@ -77,6 +77,33 @@ pub enum StoreError {
          ids after a restart: {0}"
     )]
     Poisoned(String),
+    /// The batch of this number of a writer was durable before: nothing was appended again.
+    #[error("batch {number} of this writer is durable already; the last one is {last_number}")]
+    NumberDurable {
+        /// The number of the batch.
+        number: u64,
+        /// The last durable number of the writer.
+        last_number: u64,
+    },
+    /// A batch before this one of the writer is not durable: nothing was appended.
+    #[error(
+        "batch {number} of this writer does not follow batch {last_number}, its last durable one"
+    )]
+    NumberGap {
+        /// The number of the batch.
+        number: u64,
+        /// The last durable number of the writer; 0 where there is none.
+        last_number: u64,
+    },
+    /// The store keeps the states of as many writers as it may: nothing was appended.
+    #[error(
+        "the store knows {limit} writers, all of which wrote within 30 days, and takes no new one; \
+         use fewer writer ids"
+    )]
+    WritersFull {
+        /// How many it may know.
+        limit: u64,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -112,8 +139,10 @@ impl StoreError {
             Self::Damaged { .. } | Self::Version { .. } | Self::Arrow { .. } => {
                 StoreErrorKind::Data
             }
-            Self::Invalid(_) => StoreErrorKind::Invalid,
-            Self::Limit { .. } | Self::Full(_) => StoreErrorKind::Limit,
+            Self::Invalid(_) | Self::NumberDurable { .. } | Self::NumberGap { .. } => {
+                StoreErrorKind::Invalid
+            }
+            Self::Limit { .. } | Self::Full(_) | Self::WritersFull { .. } => StoreErrorKind::Limit,
             Self::Poisoned(_) => StoreErrorKind::Unavailable,
             Self::Closed => StoreErrorKind::Closed,
             Self::Failed { kind, .. } => *kind,

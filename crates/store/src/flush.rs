@@ -1,9 +1,9 @@
 //! The flush: a frozen memtable becomes a segment, its symbols a file, new definitions another,
-//! and a manifest names them all.
+//! the numbers of writers a third, and a manifest names them all.
 //!
 //! Runs on a thread of its own while the writer goes on; the writer installs the result. The
-//! order is what makes it safe to stop anywhere: symbols, definitions, segment, manifest; only then
-//! may the log be trimmed.
+//! order is what makes it safe to stop anywhere: symbols, definitions, writer states, segment,
+//! manifest; only then may the log be trimmed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +18,7 @@ use crate::memtable::{Chunk, sections_by_day};
 use crate::segment::{Origin, Segment, SegmentEntry, write_segment};
 use crate::symbols::{Marks, SymbolPiece, Symbols, encode_file, read_file};
 use crate::upkeep::WrittenBytes;
+use crate::writer_states::{self, Record, WriterFileEntry};
 
 /// Symbol files are not joined beyond this: their offsets are 32 bits wide.
 const SYMBOL_FILE_BYTES_MAX: u64 = 1 << 30;
@@ -32,7 +33,8 @@ pub(crate) fn symbol_name(number: u64) -> String {
     format!("{SYMBOL_FOLDER}/{number:016}.sym")
 }
 
-/// A frozen memtable and what it follows; without chunks where only definitions are new.
+/// A frozen memtable and what it follows; without chunks where only definitions or writer states
+/// are new.
 #[derive(Debug)]
 pub(crate) struct FlushJob {
     pub directory: Arc<dyn Directory>,
@@ -46,6 +48,8 @@ pub(crate) struct FlushJob {
     pub marks: Marks,
     /// All definitions so far.
     pub definitions: Arc<Vec<Arc<Definition>>>,
+    /// The states of all writers; `None` where none has changed since the last flush.
+    pub writers: Option<Vec<Record>>,
     /// The first log file that holds what came later.
     pub wal_first: u64,
     pub ledger: Arc<Ledger>,
@@ -79,11 +83,13 @@ impl FlushJob {
         let piece = self.write_symbols(number, &mut symbols)?;
         let mut definitions = in_force.definitions.clone();
         self.write_definitions(number, &mut definitions)?;
+        let writers = self.write_writers(number)?;
         let entry = self.write_segment(number)?;
         let manifest = self.ledger.commit(|manifest| {
             // Only flushes change these, one at a time.
             manifest.symbols = symbols;
             manifest.definitions = definitions;
+            manifest.writers = writers.or(manifest.writers.take());
             manifest.segments.extend(entry.clone());
             manifest.seq = self.seq;
             manifest.received_us = self.received_us;
@@ -146,6 +152,22 @@ impl FlushJob {
             count: self.definitions.len() - first,
         });
         Ok(())
+    }
+
+    /// Writes the states of all writers, where one has changed.
+    fn write_writers(&self, number: u64) -> Result<Option<WriterFileEntry>> {
+        let Some(writers) = &self.writers else {
+            return Ok(None);
+        };
+        let bytes = writer_states::encode_file(writers);
+        let name = format!("{}/{number:016}.wrt", writer_states::FOLDER);
+        write_atomically(self.directory.as_ref(), &name, &bytes)?;
+        Ok(Some(WriterFileEntry {
+            name,
+            bytes: bytes.len() as u64,
+            crc32c: crc32c(&bytes),
+            count: writers.len(),
+        }))
     }
 
     /// Writes the symbols given since the last flush. Smaller files before it are taken into the

@@ -160,7 +160,7 @@ impl<'a> GroupBuilder<'a> {
     }
 
     /// The columns of the taken rows of `batches`, which are those given to [`Self::take`].
-    pub fn finish(self, batches: &[EventBatch]) -> Result<GroupColumns> {
+    pub fn finish(self, batches: &[&EventBatch]) -> Result<GroupColumns> {
         let Self {
             taken,
             events,
@@ -220,7 +220,7 @@ fn compare(key: &EventKey<'_>, row: &Row<'_>, stored: Stored) -> Outcome {
 
 /// The taken rows of one column over all batches; without a copy where one batch is whole.
 fn gather(
-    batches: &[EventBatch],
+    batches: &[&EventBatch],
     taken: &[Vec<u32>],
     column: fn(&EventBatch) -> &dyn Array,
 ) -> std::result::Result<arrow_array::ArrayRef, ArrowError> {

@@ -16,6 +16,7 @@ use vitalog_disk::Directory;
 use crate::definitions;
 use crate::error::Result;
 use crate::manifest::{self, Manifest};
+use crate::writer_states;
 
 /// The folder of hot segment files.
 pub(crate) const SEGMENT_FOLDER: &str = "segments";
@@ -24,11 +25,12 @@ pub(crate) const COLD_FOLDER: &str = "cold";
 /// The folder of symbol files.
 pub(crate) const SYMBOL_FOLDER: &str = "symbols";
 /// The folders whose files count only where a manifest names them.
-pub(crate) const NAMED_FOLDERS: [&str; 4] = [
+pub(crate) const NAMED_FOLDERS: [&str; 5] = [
     SEGMENT_FOLDER,
     COLD_FOLDER,
     SYMBOL_FOLDER,
     definitions::FOLDER,
+    writer_states::FOLDER,
 ];
 
 /// The manifest in force and what keeps files alive.

@@ -42,6 +42,7 @@ mod upkeep;
 mod verify;
 mod wal;
 mod writer;
+mod writer_states;
 
 pub use backup::{BackupReport, RestoreReport, restore_directory};
 pub use config::{Clock, Durability, StoreConfig, SystemClock};
@@ -74,3 +75,6 @@ pub use symbols::{Domain, Member, NULL_SYMBOL, Symbols};
 pub use upkeep::{CompactionGoal, CompactionReport, DamagedFile};
 pub use verify::{Damage, VerifyReport, verify_directory};
 pub use writer::{AppendReceipt, Reply};
+pub use writer_states::{
+    WRITER_ID_BYTES_MAX, WRITERS_MAX, WriterMark, WriterState, check_writer_id,
+};

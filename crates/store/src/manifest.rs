@@ -1,6 +1,6 @@
 //! The manifest: an immutable numbered file that names every segment, symbol and definition file
-//! of the store with lengths, checksums and statistics, and how far the log has been flushed
-//! (docs/formats/manifest.md).
+//! of the store, and the file of writer states, with lengths, checksums and statistics, and how far
+//! the log has been flushed (docs/formats/manifest.md).
 //!
 //! ```text
 //! VITALOG MANIFEST <version> <payload bytes> <payload crc32c in hex>\n
@@ -23,6 +23,7 @@ use crate::imports::ImportBatch;
 use crate::removal::{PendingRemoval, RemovalReceipt};
 use crate::segment::SegmentEntry;
 use crate::symbols::Marks;
+use crate::writer_states::WriterFileEntry;
 
 /// The folder of the manifests.
 pub(crate) const FOLDER: &str = "manifest";
@@ -64,7 +65,8 @@ pub(crate) struct Manifest {
     pub store_id: Option<String>,
     /// Every event up to this `seq` lies in a segment.
     pub seq: i64,
-    /// The latest `received_at` of those events and of the definitions, microseconds.
+    /// The latest `received_at` of those events, the definitions and the writer states,
+    /// microseconds.
     pub received_us: i64,
     /// Log files before this one hold nothing that is not in the files named here.
     pub wal_first: u64,
@@ -78,6 +80,9 @@ pub(crate) struct Manifest {
     /// Definition files in the order of storing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub definitions: Vec<DefinitionEntry>,
+    /// The file of all writer states; missing where no batch ever had a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writers: Option<WriterFileEntry>,
     /// Removals that have begun and are not done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<PendingRemoval>,
@@ -113,6 +118,11 @@ impl Manifest {
             bytes: file.bytes,
             crc32c: Some(file.crc32c),
         });
+        let writers = self.writers.iter().map(|file| Part {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            crc32c: Some(file.crc32c),
+        });
         let segments = self.segments.iter().map(|segment| Part {
             name: segment.name.clone(),
             bytes: segment.bytes,
@@ -132,7 +142,7 @@ impl Manifest {
             };
             [parquet, sidecar]
         });
-        let parts = symbols.chain(definitions).chain(segments);
+        let parts = symbols.chain(definitions).chain(writers).chain(segments);
         parts.chain(cold).collect()
     }
 
@@ -148,6 +158,7 @@ impl Manifest {
             cold: Vec::new(),
             symbols: Vec::new(),
             definitions: Vec::new(),
+            writers: None,
             ..self
         }
     }

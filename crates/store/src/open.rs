@@ -1,5 +1,5 @@
-//! Opening a store: lock → manifest with its statistics → symbols and definitions → log → publish
-//! → orphans.
+//! Opening a store: lock → manifest with its statistics → symbols, definitions and writer states →
+//! log → publish → orphans.
 //!
 //! The lock is the directory's. Segments are not touched: their footers are read on first use.
 
@@ -27,6 +27,7 @@ use crate::symbols::{Domain, Symbols, read_file};
 use crate::upkeep::UpkeepBell;
 use crate::wal::{self, FileEnd, Frame, FrameKind, WalFile, WalWriter};
 use crate::writer::{HALVES_FULL, Writer};
+use crate::writer_states::{self, WriterStates};
 
 /// What opening found, for the log and for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,10 +74,12 @@ pub(crate) fn open(
         memtable: Memtable::default(),
         recent: RecentIds::default(),
         definitions: load_definitions(directory.as_ref(), &manifest)?,
+        writers: load_writers(directory.as_ref(), &manifest)?,
         seq: manifest.seq,
         received_us: manifest.received_us,
         events: 0,
         definitions_replayed: 0,
+        has_writers: false,
     };
     let log = replay_log(directory.as_ref(), &manifest, &mut replay)?;
     let segments = Arc::new(segments);
@@ -118,6 +121,9 @@ pub(crate) fn open(
         memtable: replay.memtable,
         recent: replay.recent,
         definitions: replay.definitions,
+        writers: replay.writers,
+        has_new_numbers: replay.has_writers,
+        silent_groups: 0,
         seq: replay.seq,
         received_us: replay.received_us,
         flushing: None,
@@ -129,7 +135,7 @@ pub(crate) fn open(
         retained_from_day: in_force.retained_from_day,
         history_from_day: in_force.history_from_day,
     };
-    if replay.events == 0 && replay.definitions_replayed == 0 {
+    if replay.events == 0 && replay.definitions_replayed == 0 && !replay.has_writers {
         // Not further: files from the manifest's first on must follow each other without a gap.
         writer.wal.trim_before(wal_first)?;
     } else {
@@ -220,6 +226,17 @@ pub(crate) fn load_definitions(
         }
     }
     Ok(loaded)
+}
+
+pub(crate) fn load_writers(
+    directory: &dyn Directory,
+    manifest: &Manifest,
+) -> Result<Arc<WriterStates>> {
+    let loaded = WriterStates::default();
+    if let Some(file) = &manifest.writers {
+        loaded.apply(writer_states::read_file(directory, file)?);
+    }
+    Ok(Arc::new(loaded))
 }
 
 struct LogEnd {

@@ -1,5 +1,5 @@
-//! Replaying the log at open: frames that were checked one by one become symbols, chunks and
-//! definitions again, each checked against what came before it.
+//! Replaying the log at open: frames that were checked one by one become symbols, chunks,
+//! definitions and writer states again, each checked against what came before it.
 //!
 //! What a file of the manifest already holds is skipped, so replaying twice changes nothing.
 
@@ -14,6 +14,7 @@ use crate::idempotency::{EventKey, RecentIds, content_of};
 use crate::memtable::{Chunk, Memtable};
 use crate::symbols::{Symbols, decode_delta};
 use crate::wal::{self, Frame, FrameKind, GroupColumns, WalFile};
+use crate::writer_states::{WriterStates, decode_records};
 
 /// What the log gives back.
 pub(crate) struct Replay {
@@ -22,12 +23,16 @@ pub(crate) struct Replay {
     pub recent: RecentIds,
     /// Those of the manifest's files, and the log's behind them.
     pub definitions: Definitions,
+    /// Those of the manifest's file, and the log's behind them.
+    pub writers: Arc<WriterStates>,
     pub seq: i64,
     pub received_us: i64,
     /// Events that the log gave.
     pub events: u64,
     /// Definitions that the log gave.
     pub definitions_replayed: u64,
+    /// Whether the log gave the number of a writer.
+    pub has_writers: bool,
 }
 
 impl Replay {
@@ -55,6 +60,9 @@ impl Replay {
                 }
                 FrameKind::Model | FrameKind::View => {
                     self.definition(frame, payload).map_err(damaged)?;
+                }
+                FrameKind::WriterStates => {
+                    self.numbers(frame, payload).map_err(damaged)?;
                 }
                 FrameKind::Seal => {}
             }
@@ -104,6 +112,25 @@ impl Replay {
         self.definitions.push(definition)?;
         self.received_us = received_us;
         self.definitions_replayed += 1;
+        Ok(())
+    }
+
+    fn numbers(&mut self, frame: &Frame, payload: &[u8]) -> std::result::Result<(), String> {
+        let records = decode_records(payload)?;
+        let time_us = frame.received_at_us;
+        if records
+            .iter()
+            .any(|(_, state)| state.last_time_us != time_us)
+        {
+            return Err("the writer states are not of their group".to_owned());
+        }
+        if frame.seq_first > self.seq + 1 {
+            let (found, expected) = (frame.seq_first, self.seq + 1);
+            return Err(format!("writer states at seq {found}, expected {expected}"));
+        }
+        self.writers.apply(records);
+        self.received_us = self.received_us.max(time_us);
+        self.has_writers = true;
         Ok(())
     }
 

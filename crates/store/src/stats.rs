@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::symbols::Domain;
 use crate::upkeep::DamagedFile;
 use crate::wal;
+use crate::writer_states;
 
 /// A part of a store: where rows lie, or what stands beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,8 @@ pub enum Tier {
     Symbols,
     /// Definition files.
     Definitions,
+    /// Files of writer states.
+    Writers,
     /// Manifests.
     Manifests,
     /// What was set aside.
@@ -43,13 +46,14 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, in the order in which people are shown them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Memory,
         Self::Hot,
         Self::Cold,
         Self::Log,
         Self::Symbols,
         Self::Definitions,
+        Self::Writers,
         Self::Manifests,
         Self::Quarantine,
         Self::Snapshots,
@@ -64,6 +68,7 @@ impl Tier {
             Self::Log => Some(wal::FOLDER),
             Self::Symbols => Some(SYMBOL_FOLDER),
             Self::Definitions => Some(definitions::FOLDER),
+            Self::Writers => Some(writer_states::FOLDER),
             Self::Manifests => Some(manifest::FOLDER),
             Self::Quarantine => Some(quarantine::FOLDER),
             Self::Snapshots => Some(published::FOLDER),
@@ -80,6 +85,7 @@ impl Tier {
             Self::Log => "log",
             Self::Symbols => "symbols",
             Self::Definitions => "definitions",
+            Self::Writers => "writers",
             Self::Manifests => "manifests",
             Self::Quarantine => "quarantine",
             Self::Snapshots => "snapshots",

@@ -22,7 +22,8 @@ use crate::upkeep::{
     WrittenBytes, job_queue,
 };
 use crate::wal::WalCounters;
-use crate::writer::{AppendReceipt, Command, Control, OnPublish, Pending, Reply};
+use crate::writer::{AppendReceipt, Command, Control, OnPublish, Pending, Reply, Request};
+use crate::writer_states::{WriterMark, WriterState, WriterStates};
 
 /// An open store. One process has it; any number of threads share it behind an `Arc`.
 ///
@@ -35,6 +36,7 @@ pub struct Store {
     on_publish: Listeners,
     wal_counters: Arc<WalCounters>,
     writability: Arc<Writability>,
+    writers: Arc<WriterStates>,
     ledger: Arc<Ledger>,
     directory: Arc<dyn Directory>,
     config: StoreConfig,
@@ -104,6 +106,7 @@ impl Store {
         let on_publish = Listeners(Arc::clone(&writer.on_publish));
         let wal_counters = Arc::clone(writer.wal.counters());
         let writability = Arc::clone(writer.wal.writability());
+        let writers = Arc::clone(&writer.writers);
         let ledger = Arc::clone(&writer.ledger);
         let thread = std::thread::Builder::new()
             .name("vitalog-writer".to_owned())
@@ -117,6 +120,7 @@ impl Store {
             on_publish,
             wal_counters,
             writability,
+            writers,
             ledger,
             directory,
             config,
@@ -155,13 +159,39 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`].
     pub fn append_later(&self, batch: EventBatch) -> Result<mpsc::Receiver<Result<AppendReceipt>>> {
+        self.send(Request { batch, mark: None })
+    }
+
+    /// [`Store::append`] of a batch that a writer has numbered: the number becomes durable with the
+    /// events, both or neither, also where no event of the batch is stored (each is rejected or a
+    /// duplicate, or there is none).
+    ///
+    /// # Errors
+    /// [`StoreError::NumberDurable`]: the number is the last one of its writer or lies before it;
+    /// nothing was appended again. [`StoreError::NumberGap`]: it is not the next one, which is 1 for
+    /// a writer that is not known. [`StoreError::WritersFull`]: a new writer, of more than
+    /// [`WRITERS_MAX`](crate::WRITERS_MAX); one that was silent for 30 days makes room. Otherwise as
+    /// [`Store::append`].
+    pub fn append_as(&self, mark: WriterMark, batch: EventBatch) -> Result<AppendReceipt> {
+        let mark = Some(mark);
+        let outcome = self.send(Request { batch, mark })?;
+        outcome.recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// What is durable of a writer; `None` where it is not known. Cost: one look into a map.
+    #[must_use]
+    pub fn writer_state(&self, id: &str) -> Option<WriterState> {
+        self.writers.get(id)
+    }
+
+    fn send(&self, request: Request) -> Result<mpsc::Receiver<Result<AppendReceipt>>> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let reply: Reply = Box::new(move |outcome| {
             // A caller that has gone away needs no answer.
             let _ = sender.send(outcome);
         });
         self.sender()?
-            .send(Command::Append(Box::new(Pending { batch, reply })))
+            .send(Command::Append(Box::new(Pending { request, reply })))
             .map_err(|_| StoreError::Closed)?;
         Ok(receiver)
     }
@@ -173,7 +203,21 @@ impl Store {
     /// [`StoreError::Limit`] when the queue is full: nothing was taken, try again.
     /// [`StoreError::Closed`].
     pub fn submit(&self, batch: EventBatch, reply: Reply) -> Result<()> {
-        let command = Command::Append(Box::new(Pending { batch, reply }));
+        self.try_send(Request { batch, mark: None }, reply)
+    }
+
+    /// [`Store::submit`] of a batch that a writer has numbered, answered as
+    /// [`Store::append_as`] is. Batches of one thread are decided in their order.
+    ///
+    /// # Errors
+    /// As [`Store::submit`].
+    pub fn submit_as(&self, mark: WriterMark, batch: EventBatch, reply: Reply) -> Result<()> {
+        let mark = Some(mark);
+        self.try_send(Request { batch, mark }, reply)
+    }
+
+    fn try_send(&self, request: Request, reply: Reply) -> Result<()> {
+        let command = Command::Append(Box::new(Pending { request, reply }));
         self.sender()?
             .try_send(command)
             .map_err(|error| match error {
@@ -357,6 +401,12 @@ impl Store {
             .send(Command::Control(control(reply)))
             .map_err(|_| StoreError::Closed)?;
         outcome.recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Batches and orders that wait for the writer; 0 for a store that is closed.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
+        self.sender().map_or(0, |sender| sender.len())
     }
 
     fn sender(&self) -> Result<Sender<Command>> {

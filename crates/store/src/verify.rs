@@ -14,6 +14,7 @@ use crate::published::verify_published;
 use crate::segment::Segment;
 use crate::symbols::{Symbols, read_file};
 use crate::wal::{self, FileEnd};
+use crate::writer_states;
 
 /// One place that does not hold what it should.
 #[derive(Debug)]
@@ -93,6 +94,11 @@ pub(crate) fn verify_files(
     for file in &manifest.definitions {
         progress(&file.name);
         let outcome = definitions::read_file(disk, file).map(drop);
+        report.check(disk, &file.name, outcome);
+    }
+    if let Some(file) = &manifest.writers {
+        progress(&file.name);
+        let outcome = writer_states::read_file(disk, file).map(drop);
         report.check(disk, &file.name, outcome);
     }
     for entry in &manifest.segments {

@@ -1,7 +1,8 @@
 //! The one writer: takes batches from a bounded channel, makes a commit group of what waits,
 //! writes and syncs it once, publishes the new snapshot, then answers everyone in the group.
 //!
-//! It owns the log, the memtable, the ids of recent events, the definitions and the next `seq`.
+//! It owns the log, the memtable, the ids of recent events, the definitions, the numbers of writers
+//! and the next `seq`.
 //! Nothing is visible before it is durable. After a failed write nothing is written until a restart.
 
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use crate::removal::{Begun, PendingRemoval, RemovalRequest};
 use crate::snapshot::{SegmentChange, SegmentSet, Snapshot};
 use crate::symbols::{Domain, Marks, Symbols, encode_delta};
 use crate::upkeep::{UpkeepBell, WrittenBytes};
-use crate::wal::{FrameDraft, FrameKind, WalWriter, encode_events};
+use crate::wal::{FrameDraft, FrameKind, GroupColumns, WalWriter, encode_events};
+use crate::writer_states::{Record, WriterMark, WriterStates, encode_records};
 
 /// What became of an appended batch. Returned once it is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +57,14 @@ pub(crate) enum Command {
 
 /// An append that waits for its commit group.
 pub(crate) struct Pending {
-    pub batch: EventBatch,
+    pub request: Request,
     pub reply: Reply,
+}
+
+/// A batch, and its number where it has one.
+pub(crate) struct Request {
+    pub batch: EventBatch,
+    pub mark: Option<WriterMark>,
 }
 
 /// Everything that is no append.
@@ -115,6 +123,12 @@ pub(crate) struct Writer {
     pub memtable: Memtable,
     pub recent: RecentIds,
     pub definitions: Definitions,
+    pub writers: Arc<WriterStates>,
+    /// Whether a writer has a number that no file of the manifest holds.
+    pub has_new_numbers: bool,
+    /// Commit groups without events since the last flush: the log keeps them, the memtable does
+    /// not.
+    pub silent_groups: usize,
     pub seq: i64,
     pub received_us: i64,
     pub flushing: Option<Flushing>,
@@ -143,6 +157,7 @@ const HALVES_UNFLUSHED_MAX: usize = 8;
 pub(crate) struct Flushing {
     chunks: Arc<Vec<Arc<Chunk>>>,
     recent: RecentIds,
+    has_numbers: bool,
     done: Receiver<Result<Flushed>>,
     thread: JoinHandle<()>,
 }
@@ -227,15 +242,15 @@ impl Writer {
     /// Commits `first` and what else waits, up to the limits of a group. Returns what was met that
     /// is no append, to be done after.
     fn commit_group(&mut self, first: Pending, commands: &Receiver<Command>) -> Option<Control> {
-        let mut events = first.batch.len();
-        let mut bytes = first.batch.bytes();
+        let mut events = first.request.batch.len();
+        let mut bytes = first.request.batch.bytes();
         let mut group = vec![first];
         let mut control = None;
         while events < self.config.group_events_max && bytes < self.config.group_bytes_max {
             match commands.try_recv() {
                 Ok(Command::Append(pending)) => {
-                    events += pending.batch.len();
-                    bytes += pending.batch.bytes();
+                    events += pending.request.batch.len();
+                    bytes += pending.request.batch.bytes();
                     group.push(*pending);
                 }
                 Ok(Command::Control(met)) => {
@@ -250,14 +265,14 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Pending>) {
-        let (batches, replies): (Vec<EventBatch>, Vec<Reply>) = group
+        let (requests, replies): (Vec<Request>, Vec<Reply>) = group
             .into_iter()
-            .map(|pending| (pending.batch, pending.reply))
+            .map(|pending| (pending.request, pending.reply))
             .unzip();
-        match self.try_commit(&batches) {
-            Ok(receipts) => {
-                for (reply, receipt) in replies.into_iter().zip(receipts) {
-                    reply(Ok(receipt));
+        match self.try_commit(&requests) {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    reply(outcome);
                 }
             }
             Err(error) => {
@@ -268,13 +283,13 @@ impl Writer {
         }
     }
 
-    fn try_commit(&mut self, batches: &[EventBatch]) -> Result<Vec<AppendReceipt>> {
+    fn try_commit(&mut self, requests: &[Request]) -> Result<Vec<Result<AppendReceipt>>> {
         if let Some(reason) = self.wal.poisoned() {
             return Err(StoreError::Poisoned(reason.to_owned()));
         }
         self.make_room_in_memory()?;
         let mark = self.recent.len();
-        let written = self.write_group(batches);
+        let written = self.write_group(requests);
         if written.is_err() {
             self.recent.truncate(mark);
         }
@@ -297,67 +312,106 @@ impl Writer {
         self.is_short = is_full;
     }
 
-    fn write_group(&mut self, batches: &[EventBatch]) -> Result<Vec<AppendReceipt>> {
+    /// Decides each request and writes what is taken. One that has another number than is due is
+    /// no part of the group.
+    fn write_group(&mut self, requests: &[Request]) -> Result<Vec<Result<AppendReceipt>>> {
         let snapshot = self.published.load_full();
+        let writers = Arc::clone(&self.writers);
+        let clock = Arc::clone(&self.clock);
+        let mut numbers = writers.numbers(clock.as_ref());
         let frozen = self.flushing.as_ref().map(|flushing| &flushing.recent);
         let limits = (self.retained_from_day, self.removing.as_slice());
         let recent = &mut self.recent;
         let mut builder = GroupBuilder::new(&self.symbols, &snapshot, frozen, recent, limits);
-        let mut receipts = Vec::with_capacity(batches.len());
-        for batch in batches {
-            receipts.push(builder.take(batch)?);
+        let mut outcomes = Vec::with_capacity(requests.len());
+        let mut batches = Vec::with_capacity(requests.len());
+        for request in requests {
+            let mark = request.mark.as_ref();
+            if let Some(Err(refused)) = mark.map(|mark| numbers.take(mark, outcomes.len())) {
+                outcomes.push(Err(refused));
+                continue;
+            }
+            outcomes.push(Ok(builder.take(&request.batch)?));
+            batches.push(&request.batch);
         }
-        let group = builder.finish(batches)?;
-        let seq_first = self.seq + 1;
-        let mut seq = self.seq;
-        for receipt in &mut receipts {
-            let before = seq;
-            seq += receipt.accepted as i64;
-            receipt.seqs = (seq > before).then_some((before + 1, seq));
-            // A duplicate's original may stand anywhere before the end of the group.
-            receipt.last_seq = if receipt.duplicates == 0 {
-                seq
-            } else {
-                i64::MAX
-            };
+        if batches.is_empty() {
+            return Ok(outcomes);
         }
-        for receipt in &mut receipts {
-            receipt.last_seq = receipt.last_seq.min(seq);
-        }
-        if group.len() == 0 {
-            return Ok(receipts);
+        let group = builder.finish(&batches)?;
+        give_seqs(self.seq, outcomes.iter_mut().flatten());
+        if group.len() == 0 && numbers.is_empty() {
+            return Ok(outcomes);
         }
         let received_us = self.clock.now_us().max(self.received_us);
-        let marks = self.symbols.read().marks();
-        let mut frames = Vec::with_capacity(2);
-        if marks != self.logged_marks {
-            let payload = encode_delta(&self.symbols.read(), self.logged_marks, marks);
+        let last_seq = |at: usize| {
+            let receipt = outcomes[at].as_ref();
+            receipt.map_or(0, |receipt| receipt.last_seq)
+        };
+        let records = numbers.records(received_us, last_seq);
+        drop(numbers);
+        self.make_durable(group, records, received_us)?;
+        Ok(outcomes)
+    }
+
+    /// Writes and shows a group: the numbers of writers, and the events where it has any.
+    fn make_durable(
+        &mut self,
+        group: GroupColumns,
+        records: Vec<Record>,
+        received_us: i64,
+    ) -> Result<()> {
+        let seq_first = self.seq + 1;
+        let events = group.len() as u32;
+        let mut frames = Vec::with_capacity(3);
+        if !records.is_empty() {
             frames.push(FrameDraft {
-                kind: FrameKind::Symbols,
-                events: 0,
+                kind: FrameKind::WriterStates,
+                events,
+                seq_first,
+                payload: encode_records(&records),
+            });
+        }
+        let mut chunk = None;
+        let marks = self.symbols.read().marks();
+        if events > 0 {
+            if marks != self.logged_marks {
+                let payload = encode_delta(&self.symbols.read(), self.logged_marks, marks);
+                frames.push(FrameDraft {
+                    kind: FrameKind::Symbols,
+                    events: 0,
+                    seq_first,
+                    payload,
+                });
+            }
+            let mut payload = Vec::new();
+            encode_events(&group, &mut payload).map_err(StoreError::arrow("wal"))?;
+            frames.push(FrameDraft {
+                kind: FrameKind::Events,
+                events,
                 seq_first,
                 payload,
             });
+            let (columns, members) = group.into_memory(seq_first);
+            chunk = Some(Chunk::of_group(
+                &columns,
+                &members,
+                received_us,
+                &self.symbols,
+            )?);
         }
-        let mut payload = Vec::new();
-        encode_events(&group, &mut payload).map_err(StoreError::arrow("wal"))?;
-        let events = group.len() as u32;
-        frames.push(FrameDraft {
-            kind: FrameKind::Events,
-            events,
-            seq_first,
-            payload,
-        });
-        let (columns, members) = group.into_memory(seq_first);
-        let chunk = Chunk::of_group(&columns, &members, received_us, &self.symbols)?;
         self.wal.commit(frames, received_us)?;
         // Durable from here on: nothing below can fail.
-        self.logged_marks = marks;
         self.received_us = received_us;
-        self.seq = seq;
-        self.memtable.push(chunk, &self.symbols);
-        self.publish();
-        Ok(receipts)
+        self.has_new_numbers |= !records.is_empty();
+        self.writers.apply(records);
+        self.silent_groups += usize::from(chunk.is_none());
+        if let Some(chunk) = chunk {
+            self.logged_marks = marks;
+            self.seq += i64::from(events);
+            self.memtable.push(chunk, &self.symbols);
+            self.publish();
+        }
+        Ok(())
     }
 
     /// Shows readers what is durable.
@@ -400,9 +454,11 @@ impl Writer {
         Ok(())
     }
 
-    /// How many halves of a full memtable are in memory, by rows or by bytes.
+    /// How many halves of a full memtable are in memory, by rows or by bytes. A group without rows
+    /// counts as one, so that the log is flushed and trimmed where nothing else comes.
     fn halves_in_memory(&self) -> usize {
-        let by_rows = 2 * self.memtable.rows() / self.config.memtable_events_max.max(1);
+        let rows = self.memtable.rows() + self.silent_groups;
+        let by_rows = 2 * rows / self.config.memtable_events_max.max(1);
         let by_bytes = 2 * self.memtable.bytes() / self.config.memtable_bytes_max.max(1);
         by_rows.max(by_bytes)
     }
@@ -417,12 +473,13 @@ impl Writer {
         }
     }
 
-    /// Hands the memtable and the definitions to a flush thread, where there are new ones, and
-    /// begins an empty memtable.
+    /// Hands the memtable, the definitions and the numbers of writers to a flush thread, where
+    /// there are new ones, and begins an empty memtable.
     pub fn freeze(&mut self) -> Result<()> {
         let definitions = Arc::clone(self.definitions.all());
         if self.memtable.rows() == 0
             && definitions.len() == self.ledger.manifest().definition_count()
+            && !self.has_new_numbers
         {
             return Ok(());
         }
@@ -436,6 +493,7 @@ impl Writer {
             received_us: self.received_us,
             marks: self.logged_marks,
             definitions,
+            writers: self.has_new_numbers.then(|| self.writers.all()),
             wal_first: self.wal.next_number(),
             ledger: Arc::clone(&self.ledger),
             flushed_marks: self.flushed_marks,
@@ -451,9 +509,11 @@ impl Writer {
             .map_err(|error| StoreError::Full(format!("no thread for the flush: {error}")))?;
         // Only now: where no thread could be had, the rows stay where they are.
         self.memtable = Memtable::default();
+        self.silent_groups = 0;
         self.flushing = Some(Flushing {
             chunks,
             recent: std::mem::take(&mut self.recent),
+            has_numbers: std::mem::take(&mut self.has_new_numbers),
             done,
             thread,
         });
@@ -490,6 +550,7 @@ impl Writer {
             Err(error) => {
                 self.memtable.put_back(&flushing.chunks);
                 self.recent.put_back(flushing.recent);
+                self.has_new_numbers |= flushing.has_numbers;
                 // Not again at once: each try writes a segment and takes a new file of the log.
                 self.flush_at_halves = self.halves_in_memory() + 1;
                 self.publish();
@@ -517,6 +578,25 @@ impl Writer {
             self.wal.seal()
         };
         flushed.and(sealed)
+    }
+}
+
+/// Says in the receipts of a group which seqs its events get, after `seq`.
+fn give_seqs<'a>(seq: i64, receipts: impl Iterator<Item = &'a mut AppendReceipt>) {
+    let mut end = seq;
+    let mut with_duplicates = Vec::new();
+    for receipt in receipts {
+        let before = end;
+        end += receipt.accepted as i64;
+        receipt.seqs = (end > before).then_some((before + 1, end));
+        receipt.last_seq = end;
+        if receipt.duplicates > 0 {
+            with_duplicates.push(receipt);
+        }
+    }
+    // A duplicate's original may stand anywhere before the end of the group.
+    for receipt in with_duplicates {
+        receipt.last_seq = end;
     }
 }
 

@@ -1,5 +1,5 @@
-//! A damaged byte anywhere in segment, manifest, symbols or definitions is found at open, at the
-//! first read or by `verify`, and named; no read returns a wrong row, nothing panics.
+//! A damaged byte anywhere in segment, manifest, symbols, definitions or writer states is found at
+//! open, at the first read or by `verify`, and named; no read returns a wrong row, nothing panics.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use support::{Event, batch, content, numbered, open};
 use vitalog_disk::{Directory, FaultyDirectory};
-use vitalog_store::{DefinitionKind, StoreErrorKind, verify_directory};
+use vitalog_store::{DefinitionKind, StoreErrorKind, WriterMark, verify_directory};
 
-/// A closed store of one segment, with symbols, definitions and several sections.
+/// A closed store of one segment, with symbols, definitions, a writer and several sections.
 fn closed_store() -> (FaultyDirectory, BTreeMap<i64, Event>) {
     let directory = FaultyDirectory::new();
     let store = open(&directory).unwrap();
@@ -19,6 +19,8 @@ fn closed_store() -> (FaultyDirectory, BTreeMap<i64, Event>) {
     for (name, text) in [("a", Some("SELECT 1")), ("b", Some("")), ("a", None)] {
         store.define(DefinitionKind::View, name, text).unwrap();
     }
+    let mark = WriterMark::new("writer", 1).unwrap();
+    store.append_as(mark, batch(&[])).unwrap();
     store.close().unwrap();
     let rows = content(&open(&directory).unwrap().snapshot()).unwrap();
     assert_eq!(rows.len(), 60);
@@ -53,7 +55,13 @@ fn a_healthy_store_verifies() {
 fn a_damaged_byte_is_found_and_named_and_no_wrong_row_is_read() {
     let (clean, rows) = closed_store();
     let mut checked = 0;
-    for folder in ["segments/", "manifest/", "symbols/", "definitions/"] {
+    for folder in [
+        "segments/",
+        "manifest/",
+        "symbols/",
+        "definitions/",
+        "writers/",
+    ] {
         for (name, length) in files(&clean, folder) {
             // Every byte of the smaller files, every third of a segment.
             let step = if folder == "segments/" { 3 } else { 1 };
@@ -91,7 +99,7 @@ fn a_damaged_byte_is_found_and_named_and_no_wrong_row_is_read() {
 #[test]
 fn a_cut_or_missing_file_is_named() {
     let (clean, _) = closed_store();
-    for folder in ["segments/", "symbols/", "definitions/"] {
+    for folder in ["segments/", "symbols/", "definitions/", "writers/"] {
         for (name, length) in files(&clean, folder) {
             for cut in [0, 1, length / 2, length - 1] {
                 let image = clean.kill_image();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use support::{batch, clock, content, numbered, small};
 use vitalog_disk::{Directory, FaultyDirectory};
-use vitalog_store::{DefinitionKind, Store, StoreConfig, StoreError, Tier};
+use vitalog_store::{DefinitionKind, Store, StoreConfig, StoreError, Tier, WriterMark};
 
 const RESERVED: u64 = 1 << 20;
 
@@ -81,13 +81,18 @@ fn every_byte_of_the_directory_belongs_to_a_tier() {
     store.append(batch(&numbered(700..750))).unwrap();
     let text = Some("SELECT 1");
     store.define(DefinitionKind::View, "a", text).unwrap();
+    let mark = WriterMark::new("w", 1).unwrap();
+    store.append_as(mark, batch(&[])).unwrap();
     store.flush().unwrap();
     store.append(batch(&numbered(750..760))).unwrap();
     let statistics = store.statistics().unwrap();
     let of = |tier: Tier| statistics.tier(tier);
     assert_eq!((of(Tier::Hot).rows, of(Tier::Memory).rows), (750, 10));
     assert_eq!((of(Tier::Hot).files, of(Tier::Memory).files), (2, 0));
-    assert_eq!(of(Tier::Definitions).files, 1);
+    assert_eq!(
+        (of(Tier::Definitions).files, of(Tier::Writers).files),
+        (1, 1)
+    );
     assert!(of(Tier::Symbols).bytes > 0 && of(Tier::Manifests).files >= 2);
     let on_disk: u64 = statistics.disk_bytes();
     let listed: usize = directory.files().iter().map(|(_, bytes)| bytes).sum();

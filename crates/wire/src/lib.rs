@@ -15,6 +15,15 @@ pub mod vitalog {
     }
 }
 
+/// The protobuf package `google`.
+pub mod google {
+    /// The status that acks carry, as every gRPC implementation knows it.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all)]
+    pub mod rpc {
+        include!("generated/google.rpc.rs");
+    }
+}
+
 /// Every .proto file as an encoded `google.protobuf.FileDescriptorSet`, imports and comments
 /// included: what server reflection needs.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor_set.bin");

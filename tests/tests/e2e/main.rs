@@ -5,6 +5,7 @@
 
 mod backup;
 mod bad_input;
+mod clients;
 mod damage;
 mod demo;
 mod erase;
@@ -18,8 +19,10 @@ mod real_data;
 mod serve;
 mod snapshot_readers;
 mod sql;
+mod tls;
 mod upkeep;
 mod usage;
+mod writers;
 
 use std::path::{Path, PathBuf};
 

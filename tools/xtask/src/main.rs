@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod clients;
 mod counts;
 mod generate;
 mod layer_table;
 mod layers;
 mod peers;
 mod process;
+mod python;
 mod test_run;
 
 use std::path::{Path, PathBuf};

@@ -23,6 +23,16 @@ pub struct Finished {
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
+    // What cargo says of this package to this program is not the next build's: ring watches these
+    // variables, and would be built anew with all that stands on it.
+    for (name, _) in std::env::vars_os() {
+        let is_of_this_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if is_of_this_package {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

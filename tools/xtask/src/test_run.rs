@@ -11,10 +11,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::counts::Counts;
-use crate::{peers, process};
+use crate::{clients, peers, process};
 
 /// Names the Python with DuckDB, pandas and pyarrow, to the tests.
 const PYTHON_VARIABLE: &str = "VITALOG_PYTHON";
+/// Names the Python with the clients of Vitalog, to the tests.
+const CLIENTS_PYTHON_VARIABLE: &str = "VITALOG_CLIENTS_PYTHON";
+/// Names the folder with the clients of Node, to the tests.
+const CLIENTS_NODE_VARIABLE: &str = "VITALOG_CLIENTS_NODE";
+/// Names the folder with what the code of Java needs, to the tests.
+const CLIENTS_JAVA_VARIABLE: &str = "VITALOG_CLIENTS_JAVA";
 /// Names the file to which a test that cannot run appends why.
 const SKIPPED_VARIABLE: &str = "VITALOG_SKIPPED_TESTS";
 
@@ -22,6 +28,7 @@ const SKIPPED_VARIABLE: &str = "VITALOG_SKIPPED_TESTS";
 pub fn run(root: &Path) -> Result<bool> {
     let environment = Environment {
         python: peers::prepare(root)?,
+        clients: clients::prepare(root)?,
         skipped: empty_skipped_file(root)?,
     };
     let mut total = if process::runs("cargo-nextest", &["nextest", "--version"]) {
@@ -47,16 +54,24 @@ const IN_CODE: &[&str] = &["--lib", "--bins", "--tests", "--examples"];
 /// What the tests are told through environment variables.
 struct Environment {
     python: Option<PathBuf>,
+    clients: clients::Clients,
     skipped: PathBuf,
 }
 
 impl Environment {
     fn tell(&self, command: &mut std::process::Command) {
         command.env(SKIPPED_VARIABLE, &self.skipped);
-        match &self.python {
-            Some(python) => command.env(PYTHON_VARIABLE, python),
-            None => command.env_remove(PYTHON_VARIABLE),
-        };
+        for (name, path) in [
+            (PYTHON_VARIABLE, &self.python),
+            (CLIENTS_PYTHON_VARIABLE, &self.clients.python),
+            (CLIENTS_NODE_VARIABLE, &self.clients.node),
+            (CLIENTS_JAVA_VARIABLE, &self.clients.java),
+        ] {
+            match path {
+                Some(path) => command.env(name, path),
+                None => command.env_remove(name),
+            };
+        }
     }
 }
 

@@ -173,6 +173,8 @@ async fn write_statement(
 ) -> Result<(), QueryError> {
     let mut request = QueryRequest::new(statement.sql);
     request.parameters = statement.parameters;
+    // Nobody else's statement: it may have all that there is.
+    request.memory_bytes_max = Some(usize::MAX);
     let planned = session.plan_at(&request, snapshot).await?;
     let stream = planned.start()?;
     write_stream(stream, day, writer, |error| planned.diagnose(error)).await

@@ -83,8 +83,8 @@ pub(super) fn segment_names(names: Vec<String>) -> ScalarUDF {
         arguments,
         Kind::Texts.data_type(),
         move |arrays| {
-            let holds: Vec<&BooleanArray> = arrays.iter().map(|array| array.as_boolean()).collect();
-            let rows = holds.first().map_or(0, |first| first.len());
+            let holds: Vec<&BooleanArray> = arrays.iter().map(AsArray::as_boolean).collect();
+            let rows = holds.first().map_or(0, Array::len);
             let item = Field::new_list_field(DataType::Utf8, false);
             let mut lists = ListBuilder::new(StringBuilder::new()).with_field(item);
             for row in 0..rows {

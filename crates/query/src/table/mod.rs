@@ -13,4 +13,4 @@ mod scan;
 
 pub(crate) use events::EventsTable;
 pub(crate) use property::{PROPERTIES, PropertyColumn};
-pub(crate) use scan::EventsScan;
+pub(crate) use scan::{EventsScan, ROWS_CONSIDERED};

@@ -416,6 +416,9 @@ impl ExecutionPlan for EventsScan {
     }
 }
 
+/// The counter of the rows of the sections that were opened, before the filter.
+pub(crate) const ROWS_CONSIDERED: &str = "rows_considered";
+
 struct ScanMetrics {
     baseline: BaselineMetrics,
     /// Sections that were opened.
@@ -431,7 +434,7 @@ impl ScanMetrics {
         Self {
             baseline: BaselineMetrics::new(set, partition),
             sections_read: MetricBuilder::new(set).counter("sections_read", partition),
-            rows_considered: MetricBuilder::new(set).counter("rows_considered", partition),
+            rows_considered: MetricBuilder::new(set).counter(ROWS_CONSIDERED, partition),
             json_rows_parsed: MetricBuilder::new(set).counter("json_rows_parsed", partition),
         }
     }

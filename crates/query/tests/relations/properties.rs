@@ -20,6 +20,11 @@ const HOUR_US: i64 = 3_600_000_000;
 
 const EVENTS: [&str; 4] = ["e0", "e1", "e2", "e3"];
 
+/// Account and user.
+type Entity = (String, String);
+/// An event, and its place in the explanation.
+type Part = (String, usize);
+
 /// Events of a week around the instant, on full hours so that bounds are met.
 fn histories() -> impl Strategy<Value = Vec<Row>> {
     let text = |stem: &'static str, of: usize| {
@@ -233,7 +238,7 @@ proptest! {
             "SELECT account_id, user_id, raw, score FROM health_scores(model => 'm',
              as_of => {UNTIL}, entity => '{entity}')"
         ));
-        let mut parts: BTreeMap<(String, String), BTreeMap<(String, usize), &Vec<String>>> = BTreeMap::new();
+        let mut parts: BTreeMap<Entity, BTreeMap<Part, &Vec<String>>> = BTreeMap::new();
         for row in &found {
             let of = parts.entry((row[0].clone(), row[1].clone())).or_default();
             let part = (row[2].clone(), row[3].parse().unwrap());

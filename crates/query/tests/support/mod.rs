@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use vitalog_disk::FaultyDirectory;
 use vitalog_event::{EventBatchBuilder, EventDraft, parse_timestamp_us};
-use vitalog_query::{Access, QueryConfig, QueryEngine, QueryError, QueryRequest};
+use vitalog_query::{QueryConfig, QueryEngine, QueryError, QueryRequest};
 use vitalog_store::{Clock, CompactionGoal, Store, StoreConfig};
 
 /// One event as a test writes it.
@@ -125,8 +125,9 @@ pub fn store_of(rows: &[Row], layout: Layout) -> Arc<Store> {
 
 /// The same for a store that reads `clock`.
 pub fn store_with(rows: &[Row], layout: Layout, clock: Arc<dyn Clock>) -> Arc<Store> {
-    let store = empty_store_with(Arc::clone(&clock));
-    let append = |rows: &[Row]| append_at(&store, rows, clock.now_us());
+    let now = Arc::clone(&clock);
+    let store = empty_store_with(clock);
+    let append = |rows: &[Row]| append_at(&store, rows, now.now_us());
     let quarter = rows.len().div_ceil(4).max(1);
     let compact = || store.compact(CompactionGoal::AllCold).unwrap();
     match layout {
@@ -168,12 +169,7 @@ pub fn engine_over(store: &Arc<Store>) -> QueryEngine {
 
 /// A statement with the rights of the wire.
 pub fn request(sql: &str) -> QueryRequest {
-    QueryRequest {
-        sql: sql.to_owned(),
-        as_of_seq: None,
-        parameters: Vec::new(),
-        access: Access::ReadOnly,
-    }
+    QueryRequest::new(sql)
 }
 
 /// All batches of an answer.

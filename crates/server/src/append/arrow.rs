@@ -26,7 +26,7 @@ use crate::fault::{Fault, Reason};
 use crate::nearest::nearest;
 
 /// Columns that a batch may have, in the order of `Event`'s fields.
-const COLUMNS: [&str; 7] = [
+pub(super) const COLUMNS: [&str; 7] = [
     EVENT_ID, EVENT_TIME, EVENT, ACCOUNT_ID, USER_ID, VALUE, PROPERTIES,
 ];
 
@@ -70,7 +70,8 @@ impl ArrowEvents {
         Ok(Self::of_batch(&batch))
     }
 
-    fn of_batch(batch: &RecordBatch) -> Self {
+    /// The columns of `batch`, whose names and types were checked; text is binary.
+    pub fn of_batch(batch: &RecordBatch) -> Self {
         let text = |name| batch.column_by_name(name).and_then(TextColumn::of);
         let time = batch.column_by_name(EVENT_TIME).and_then(TimeColumn::of);
         let value = batch
@@ -190,7 +191,7 @@ fn schema_of(schema: IpcSchema<'_>) -> Result<Schema, Fault> {
     for column in schema.fields().into_iter().flatten() {
         let name = column.name().unwrap_or_default();
         if !COLUMNS.contains(&name) {
-            return Err(unknown_column(name));
+            return Err(unknown_column("arrow_ipc", name));
         }
         if fields.iter().any(|field| field.name() == name) {
             return Err(invalid(format!("the column {name} stands there twice")));
@@ -203,14 +204,15 @@ fn schema_of(schema: IpcSchema<'_>) -> Result<Schema, Fault> {
     Ok(Schema::new(fields))
 }
 
-fn unknown_column(name: &str) -> Fault {
+/// A column that events do not have, in `field` of a request.
+pub(super) fn unknown_column(field: &str, name: &str) -> Fault {
     let near = nearest(name, COLUMNS.into_iter());
     let advice = match near {
         Some(near) => format!("did you mean {near}?"),
         None => format!("there are {}", COLUMNS.join(", ")),
     };
     let message = format!("unknown column {name:?}; {advice}");
-    let fault = Fault::of_field(Reason::UnknownColumn, "arrow_ipc", message);
+    let fault = Fault::of_field(Reason::UnknownColumn, field, message);
     match near {
         Some(near) => fault.with_fact("suggestion", &near),
         None => fault,

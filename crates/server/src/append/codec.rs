@@ -1,23 +1,32 @@
-//! The codec of `Append`: requests stay the bytes that they are, responses are the generated
+//! The codec of appends: requests stay the bytes that they are, responses are the generated
 //! message. See `request` for why.
 
+use std::marker::PhantomData;
+
 use bytes::{Buf, Bytes};
+use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
-use vitalog_wire::vitalog::v1::{AppendRequest, AppendResponse};
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AppendCodec;
+/// Encodes answers of type `T`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AppendCodec<T>(PhantomData<T>);
 
-impl Codec for AppendCodec {
-    type Encode = AppendResponse;
+impl<T> Default for AppendCodec<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Message + Default + Send + 'static> Codec for AppendCodec<T> {
+    type Encode = T;
     type Decode = Bytes;
-    type Encoder = ProstEncoder<AppendResponse>;
+    type Encoder = ProstEncoder<T>;
     type Decoder = RawDecoder;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<AppendResponse, AppendRequest>::default().encoder()
+        ProstCodec::<T, T>::default().encoder()
     }
 
     fn decoder(&mut self) -> RawDecoder {

@@ -170,7 +170,7 @@ fn check_columns(batch: &RecordBatch<'_>, types: &[&DataType]) -> Result<(), Fau
         return Err(invalid("the record batch has a negative number of rows"));
     };
     if rows > BATCH_EVENTS_MAX as u64 {
-        return Err(too_many(BATCH_EVENTS_MAX));
+        return Err(too_many(BATCH_EVENTS_MAX, BATCH_EVENTS_MAX));
     }
     let mut lengths = batch
         .buffers()

@@ -1,12 +1,14 @@
 //! From fields as they came to a batch of valid events: text becomes UTF-8, absent times become
 //! the server's, absent ids are made.
 
+use arrow::array::BooleanBufferBuilder;
 use uuid::Uuid;
 use vitalog_event::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use vitalog_event::{EventBatch, EventBatchBuilder, EventDraft, Rejection, RejectionCode, schema};
-use vitalog_wire::vitalog::v1::AssignedId;
 
+use super::made::MadeIds;
 use crate::fault::{Fault, Reason};
+use crate::limits::REJECTED_BYTES_MAX;
 
 /// One event as either form of a request carries it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,10 +27,30 @@ pub(super) struct RawEvent<'a> {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub batch: EventBatch,
+    pub remarks: Remarks,
+}
+
+/// What there is to say of a request's events beside what the log says. However many events there
+/// are, it takes up to some 4 MiB for what was refused, and one bit an event beside the batch.
+#[derive(Debug)]
+pub(super) struct Remarks {
+    /// The first events that were refused here: more than an answer may name, or all.
     pub rejections: Vec<Rejection>,
-    pub assigned: Vec<AssignedId>,
-    /// Whether `assigned` are random, so that a retry would make others.
+    /// Events that were refused here, those that `rejections` leaves out included.
+    pub refused: usize,
+    /// The ids that were made, if any.
+    pub made: Option<MadeIds>,
+    /// Whether ids that were made are random, so that a retry would make others.
     pub is_random: bool,
+}
+
+impl Remarks {
+    /// Bytes in memory: of what was refused, and of ids that were made.
+    pub fn bytes(&self) -> usize {
+        let messages = self.rejections.iter().map(|one| one.message.capacity());
+        let made = self.made.as_ref().map_or(0, MadeIds::bytes);
+        self.rejections.capacity() * size_of::<Rejection>() + messages.sum::<usize>() + made
+    }
 }
 
 /// Collects the events of one request.
@@ -36,7 +58,8 @@ pub(super) struct Intake<'a> {
     builder: EventBatchBuilder,
     now_us: i64,
     request_id: &'a str,
-    assigned: Vec<AssignedId>,
+    /// Of each event taken, whether its id was made.
+    made: BooleanBufferBuilder,
     /// Events met so far.
     index: usize,
 }
@@ -44,12 +67,15 @@ pub(super) struct Intake<'a> {
 impl<'a> Intake<'a> {
     /// An intake for `rows` events; an empty `request_id` is none.
     pub fn new(now_us: i64, request_id: &'a str, rows: usize) -> Self {
-        let builder = EventBatchBuilder::with_capacity(now_us, rows.min(BATCH_EVENTS_MAX));
+        let rows = rows.min(BATCH_EVENTS_MAX);
+        // An answer names no more than these: a rejection is longer there than its text.
+        let builder =
+            EventBatchBuilder::with_capacity(now_us, rows).with_rejection_bytes(REJECTED_BYTES_MAX);
         Self {
             builder,
             now_us,
             request_id,
-            assigned: Vec::new(),
+            made: BooleanBufferBuilder::new(rows),
             index: 0,
         }
     }
@@ -60,7 +86,7 @@ impl<'a> Intake<'a> {
     /// The batch holds more events or text than a batch may.
     pub fn take(&mut self, raw: &RawEvent<'_>) -> Result<(), Fault> {
         if self.builder.is_full() {
-            return Err(too_many(self.index));
+            return Err(too_many(self.index, BATCH_EVENTS_MAX));
         }
         match draft_of(raw) {
             Ok(draft) => self.push(draft),
@@ -81,14 +107,17 @@ impl<'a> Intake<'a> {
     }
 
     pub fn finish(self) -> Checked {
+        let refused = self.builder.rejected();
         let (batch, rejections) = self.builder.finish();
+        let made = MadeIds::of(&batch, self.made.build());
         let is_random = self.request_id.is_empty();
-        Checked {
-            batch,
+        let remarks = Remarks {
             rejections,
-            assigned: self.assigned,
+            refused,
+            made,
             is_random,
-        }
+        };
+        Checked { batch, remarks }
     }
 
     fn push(&mut self, mut draft: EventDraft<'_>) {
@@ -96,19 +125,13 @@ impl<'a> Intake<'a> {
             draft.event_time_us = Some(self.now_us);
             draft.time_is_stamped = true;
         }
-        if draft.event_id.is_some() {
-            self.builder.push(&draft);
-            return;
-        }
-        let event_id = self.make_id();
-        if self.builder.push(&EventDraft {
-            event_id: Some(&event_id),
+        let made = draft.event_id.is_none().then(|| self.make_id());
+        let is_taken = self.builder.push(&EventDraft {
+            event_id: made.as_deref().or(draft.event_id),
             ..draft
-        }) {
-            self.assigned.push(AssignedId {
-                index: self.index as u64,
-                event_id,
-            });
+        });
+        if is_taken {
+            self.made.append(made.is_some());
         }
     }
 
@@ -123,9 +146,9 @@ impl<'a> Intake<'a> {
 }
 
 /// More than a batch may hold, met at event `index`.
-pub(super) fn too_many(index: usize) -> Fault {
+pub(super) fn too_many(index: usize, events_max: usize) -> Fault {
     let message = format!(
-        "the batch is too large at event {index}: at most {BATCH_EVENTS_MAX} events and {} MiB of \
+        "the batch is too large at event {index}: at most {events_max} events and {} MiB of \
          text; send several",
         BATCH_BYTES_MAX >> 20
     );
@@ -157,6 +180,12 @@ mod tests {
 
     const NOW: i64 = 1_740_830_400_000_000;
 
+    /// Indexes and ids of what was made.
+    fn ids_of(checked: &Checked) -> impl Iterator<Item = (u64, String)> {
+        let made = checked.remarks.made.iter().flat_map(MadeIds::iter);
+        made.map(|id| (id.index, id.event_id))
+    }
+
     fn named(event: &[u8]) -> RawEvent<'_> {
         RawEvent {
             event: Some(event),
@@ -180,15 +209,11 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["r1#0", "r1#2"]
         );
-        assert_eq!(
-            checked
-                .assigned
-                .iter()
-                .map(|id| id.index)
-                .collect::<Vec<_>>(),
-            [0, 2]
-        );
-        assert!(!checked.is_random && checked.batch.time_is_stamped(0));
+        let made: Vec<_> = ids_of(&checked).collect();
+        let expected = [(0, "r1#0".to_owned()), (2, "r1#2".to_owned())];
+        assert_eq!(made, expected);
+        assert_eq!(checked.remarks.refused, 1);
+        assert!(!checked.remarks.is_random && checked.batch.time_is_stamped(0));
         assert_eq!(checked.batch.times().value(0), NOW);
     }
 
@@ -199,10 +224,39 @@ mod tests {
             intake.take(&named(b"a")).expect("room");
         }
         let checked = intake.finish();
-        let ids: std::collections::HashSet<_> =
-            checked.assigned.iter().map(|id| &id.event_id).collect();
+        let ids: std::collections::HashSet<_> = ids_of(&checked).map(|(_, id)| id).collect();
         assert_eq!(ids.len(), 1_000);
-        assert!(checked.is_random);
+        assert!(checked.remarks.is_random);
+    }
+
+    #[test]
+    fn ids_that_were_given_are_not_told() {
+        let mut intake = Intake::new(NOW, "r", 2);
+        let given = RawEvent {
+            event_id: Some(b"mine"),
+            ..named(b"a")
+        };
+        intake.take(&given).expect("room");
+        intake.take(&named(b"b")).expect("room");
+        let mixed: Vec<_> = ids_of(&intake.finish()).collect();
+        assert_eq!(mixed, [(1, "r#1".to_owned())]);
+        let mut intake = Intake::new(NOW, "r", 1);
+        intake.take(&given).expect("room");
+        assert!(intake.finish().remarks.made.is_none());
+    }
+
+    /// Kept whole, they would take 90 MiB.
+    #[test]
+    fn of_many_refused_events_few_are_kept_and_all_are_counted() {
+        let mut intake = Intake::new(NOW, "r", BATCH_EVENTS_MAX);
+        for _ in 0..BATCH_EVENTS_MAX {
+            intake.take(&RawEvent::default()).expect("room");
+        }
+        let Checked { batch, remarks } = intake.finish();
+        assert!(batch.is_empty() && remarks.made.is_none());
+        assert_eq!(remarks.refused, BATCH_EVENTS_MAX);
+        let bytes = remarks.bytes();
+        assert!(!remarks.rejections.is_empty() && bytes < 4 << 20, "{bytes}");
     }
 
     #[test]
@@ -217,7 +271,7 @@ mod tests {
         intake.take(&named(b"b")).expect("room");
         let checked = intake.finish();
         assert_eq!(checked.batch.len(), 1);
-        let rejection = &checked.rejections[0];
+        let rejection = &checked.remarks.rejections[0];
         assert_eq!((rejection.index, rejection.field), (0, "user_id"));
         assert_eq!(rejection.code, RejectionCode::InvalidUtf8);
     }

@@ -1,31 +1,45 @@
-//! `EventService.Append`: bytes of a request in, a durable batch and its report out.
+//! `EventService.Append`: bytes of a request in, a durable batch and its report out. `AppendStream`
+//! (see `stream`) does the same for the numbered batches of a writer.
 //!
 //! It owns the order of the steps: read, check, hand to the log, wait, report. Checking a batch of
 //! more than a few events leaves the reactor; waiting for the log costs no thread. Invariant: an
 //! answer means that the log has answered.
 
+mod account;
+mod answer;
 mod arrow;
 mod codec;
 mod frames;
+mod ingest;
 mod intake;
+mod made;
+mod publications;
 mod request;
+mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use vitalog_event::{EventBatch, Rejection, RejectionCode, schema};
-use vitalog_store::{AppendReceipt, Store, StoreError, StoreErrorKind};
-use vitalog_wire::vitalog::v1::{AppendResponse, Rejected};
+use vitalog_event::limits::BATCH_EVENTS_MAX;
+use vitalog_event::{RejectionCode, schema};
+use vitalog_store::{AppendReceipt, Store, StoreError, StoreErrorKind, WriterMark};
+use vitalog_wire::vitalog::v1::AppendResponse;
 
+use self::account::Account;
+use self::answer::report;
 use self::arrow::ArrowEvents;
 pub(crate) use self::codec::AppendCodec;
+pub(crate) use self::ingest::EventColumns;
 use self::intake::{Checked, Intake, RawEvent, too_many};
+pub(crate) use self::publications::Publications;
 use self::request::{AppendView, BatchView, EventView, events_of};
+pub(crate) use self::stream::AppendStreams;
 use crate::fault::{Fault, Reason};
 use crate::instant::microseconds;
 use crate::limits::{APPEND_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::metrics::AppendMetrics;
 
 /// Requests up to this many bytes are checked where they arrive: handing them to another thread
 /// would take longer.
@@ -40,6 +54,9 @@ pub(crate) struct Appender {
     pub store: Arc<Store>,
     /// How long to wait for room in the log's queue.
     pub queue_wait: Duration,
+    /// When what was appended could be seen.
+    pub publications: Publications,
+    pub metrics: AppendMetrics,
 }
 
 impl Appender {
@@ -53,45 +70,76 @@ impl Appender {
             );
             return Err(Fault::new(Reason::RequestTooLarge, text));
         }
-        let now_us = self.store.clock().now_us();
-        let view = AppendView::decode(&message)?;
-        let is_small = message.len() <= INLINE_BYTES_MAX
-            && matches!(view.batch, None | Some(BatchView::Events(_)));
-        let checked = if is_small {
-            check(&view, now_us)?
-        } else {
-            tokio::task::spawn_blocking(move || check(&view, now_us))
-                .await
-                .map_err(|error| Fault::of_task(&error))??
-        };
-        let receipt = if checked.batch.is_empty() {
-            AppendReceipt {
-                last_seq: self.store.snapshot().seq(),
-                ..AppendReceipt::default()
-            }
-        } else {
-            self.commit(&checked.batch).await?
-        };
-        Ok(report(checked, receipt))
+        let _pending = self.metrics.pending(message.len());
+        let checked = self.check(&message, BATCH_EVENTS_MAX).await?;
+        let receipt = self.commit(&checked).await?;
+        Ok(report(checked.remarks, receipt))
     }
 
-    /// Hands a batch to the log and waits until it is durable.
-    async fn commit(&self, batch: &EventBatch) -> Result<AppendReceipt, Fault> {
+    /// Hands what is valid to the log, where anything is, and waits until it is durable.
+    async fn commit(&self, checked: &Checked) -> Result<AppendReceipt, Fault> {
+        if checked.batch.is_empty() {
+            let receipt = AppendReceipt {
+                last_seq: self.store.snapshot().seq(),
+                ..AppendReceipt::default()
+            };
+            self.account(checked).of_receipt(&receipt);
+            return Ok(receipt);
+        }
+        match self.submit(checked, None).await?.await {
+            Ok(receipt) => receipt.map_err(Fault::from),
+            Err(_) => Err(unknown_outcome()),
+        }
+    }
+
+    /// What is counted of a batch that has arrived now.
+    fn account(&self, checked: &Checked) -> Account {
+        Account {
+            metrics: self.metrics.clone(),
+            publications: self.publications.clone(),
+            arrived: Instant::now(),
+            has_events: !checked.batch.is_empty(),
+            refused: checked.remarks.refused as u64,
+        }
+    }
+
+    /// Validates the encoded `AppendRequest` in `message`, of at most `events_max` events.
+    async fn check(&self, message: &Bytes, events_max: usize) -> Result<Checked, Fault> {
+        let now_us = self.store.clock().now_us();
+        let view = AppendView::decode(message)?;
+        let is_small = message.len() <= INLINE_BYTES_MAX
+            && matches!(view.batch, None | Some(BatchView::Events(_)));
+        if is_small {
+            return check(&view, now_us, events_max);
+        }
+        tokio::task::spawn_blocking(move || check(&view, now_us, events_max))
+            .await
+            .map_err(|error| Fault::of_task(&error))?
+    }
+
+    /// Hands a batch to the log, with its number where it has one; the outcome comes later, and is
+    /// counted whether anybody still waits for it or not.
+    async fn submit(&self, checked: &Checked, mark: Option<&WriterMark>) -> Result<Outcome, Fault> {
+        let account = Arc::new(self.account(checked));
         let deadline = tokio::time::Instant::now() + self.queue_wait;
         let mut pause = BACKOFF.0;
         loop {
             let (sender, outcome) = oneshot::channel();
-            let reply = Box::new(move |outcome| {
+            let account = Arc::clone(&account);
+            let reply = Box::new(move |outcome: vitalog_store::Result<AppendReceipt>| {
+                if let Ok(receipt) = &outcome {
+                    account.of_receipt(receipt);
+                }
                 // A caller that has gone away needs no answer.
                 let _ = sender.send(outcome);
             });
-            match self.store.submit(batch.clone(), reply) {
-                Ok(()) => {
-                    return match outcome.await {
-                        Ok(receipt) => receipt.map_err(Fault::from),
-                        Err(_) => Err(unknown_outcome()),
-                    };
-                }
+            let batch = checked.batch.clone();
+            let submitted = match mark {
+                Some(mark) => self.store.submit_as(mark.clone(), batch, reply),
+                None => self.store.submit(batch, reply),
+            };
+            match submitted {
+                Ok(()) => return Ok(outcome),
                 Err(error) if is_queue_full(&error) => {
                     if tokio::time::Instant::now() + pause > deadline {
                         return Err(error.into());
@@ -105,6 +153,9 @@ impl Appender {
     }
 }
 
+/// What the log will answer; an error where it ends before it does.
+type Outcome = oneshot::Receiver<vitalog_store::Result<AppendReceipt>>;
+
 fn is_queue_full(error: &StoreError) -> bool {
     matches!(error, StoreError::Limit { .. }) && error.kind() == StoreErrorKind::Limit
 }
@@ -115,16 +166,29 @@ fn unknown_outcome() -> Fault {
     Fault::new(Reason::OutcomeUnknown, message)
 }
 
+/// Whether the bytes of a request would be handed to the log.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_taken(message: &Bytes, now_us: i64) -> bool {
+    let view = AppendView::decode(message);
+    view.is_ok_and(|view| check(&view, now_us, BATCH_EVENTS_MAX).is_ok())
+}
+
+/// Whether the bytes of a message of a writer's stream would open it, or be handed to the log.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_taken_of_stream(message: &Bytes, now_us: i64) -> bool {
+    stream::is_taken(message, |append| is_taken(append, now_us))
+}
+
 /// Validates every event of a request.
-fn check(view: &AppendView, now_us: i64) -> Result<Checked, Fault> {
+fn check(view: &AppendView, now_us: i64, events_max: usize) -> Result<Checked, Fault> {
     let request_id = check_request_id(&view.request_id)?;
     match &view.batch {
         None => {
             let message = "the request has neither events nor arrow_ipc";
             Err(Fault::of_field(Reason::InvalidRequest, "batch", message))
         }
-        Some(BatchView::Events(batches)) => check_messages(batches, request_id, now_us),
-        Some(BatchView::Arrow(stream)) => check_arrow(stream, request_id, now_us),
+        Some(BatchView::Events(batches)) => check_messages(batches, request_id, now_us, events_max),
+        Some(BatchView::Arrow(stream)) => check_arrow(stream, request_id, now_us, events_max),
     }
 }
 
@@ -139,11 +203,16 @@ fn check_request_id(bytes: &[u8]) -> Result<&str, Fault> {
     str::from_utf8(bytes).map_err(|_| wrong("the text is not UTF-8".to_owned()))
 }
 
-fn check_messages(batches: &[Bytes], request_id: &str, now_us: i64) -> Result<Checked, Fault> {
+fn check_messages(
+    batches: &[Bytes],
+    request_id: &str,
+    now_us: i64,
+    events_max: usize,
+) -> Result<Checked, Fault> {
     // Counting first costs little and saves growing eight columns.
     let rows = batches.iter().flat_map(|batch| events_of(batch)).count();
-    if rows > vitalog_event::limits::BATCH_EVENTS_MAX {
-        return Err(too_many(vitalog_event::limits::BATCH_EVENTS_MAX));
+    if rows > events_max {
+        return Err(too_many(events_max, events_max));
     }
     let mut intake = Intake::new(now_us, request_id, rows);
     for message in batches.iter().flat_map(|batch| events_of(batch)) {
@@ -169,90 +238,19 @@ fn raw_of<'a>(event: &EventView<'a>, event_time_us: Option<i64>) -> RawEvent<'a>
     }
 }
 
-fn check_arrow(stream: &Bytes, request_id: &str, now_us: i64) -> Result<Checked, Fault> {
+fn check_arrow(
+    stream: &Bytes,
+    request_id: &str,
+    now_us: i64,
+    events_max: usize,
+) -> Result<Checked, Fault> {
     let events = ArrowEvents::decode(stream)?;
+    if events.len() > events_max {
+        return Err(too_many(events_max, events_max));
+    }
     let mut intake = Intake::new(now_us, request_id, events.len());
     for row in 0..events.len() {
         intake.take(&events.row(row))?;
     }
     Ok(intake.finish())
-}
-
-/// What the caller is told: everything that was refused, whether here or by the log, in order.
-fn report(checked: Checked, receipt: AppendReceipt) -> AppendResponse {
-    let Checked {
-        mut rejections,
-        mut assigned,
-        is_random,
-        ..
-    } = checked;
-    if !receipt.rejected.is_empty() {
-        let refused: std::collections::HashSet<u64> = receipt
-            .rejected
-            .iter()
-            .map(|rejection| rejection.index as u64)
-            .collect();
-        assigned.retain(|id| !refused.contains(&id.index));
-        rejections.extend(receipt.rejected);
-        rejections.sort_by_key(|rejection| rejection.index);
-    }
-    AppendResponse {
-        last_seq: receipt.last_seq as u64,
-        accepted: receipt.accepted as u64,
-        duplicates: receipt.duplicates as u64,
-        rejected: rejections.into_iter().map(rejected).collect(),
-        retry_unsafe: is_random && !assigned.is_empty(),
-        assigned_ids: assigned,
-        first_seq: receipt.seqs.map(|(first, _)| first as u64),
-    }
-}
-
-fn rejected(rejection: Rejection) -> Rejected {
-    Rejected {
-        index: rejection.index as u64,
-        field: rejection.field.to_owned(),
-        code: rejection.code.as_str().to_owned(),
-        message: rejection.message,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_merges_both_kinds_of_refusals_in_order() {
-        let mut intake = Intake::new(0, "r", 3);
-        for event in ["a", "$b", "c"] {
-            let raw = RawEvent {
-                event: Some(event.as_bytes()),
-                ..RawEvent::default()
-            };
-            intake.take(&raw).expect("room");
-        }
-        let conflict = Rejection {
-            index: 0,
-            field: schema::EVENT_ID,
-            code: RejectionCode::Conflict,
-            message: "taken".to_owned(),
-        };
-        let receipt = AppendReceipt {
-            last_seq: 7,
-            accepted: 1,
-            duplicates: 0,
-            rejected: vec![conflict],
-            seqs: Some((7, 7)),
-        };
-        let answer = report(intake.finish(), receipt);
-        let refused: Vec<_> = answer
-            .rejected
-            .iter()
-            .map(|one| (one.index, one.code.as_str()))
-            .collect();
-        assert_eq!(refused, [(0, "conflict"), (1, "reserved_name")]);
-        assert_eq!(answer.assigned_ids.len(), 1);
-        assert_eq!((answer.assigned_ids[0].index, answer.last_seq), (2, 7));
-        assert_eq!(answer.first_seq, Some(7));
-        assert!(!answer.retry_unsafe);
-    }
 }

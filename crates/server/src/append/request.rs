@@ -3,13 +3,18 @@
 //! The generated message would own a string for every field of every event; here nothing is
 //! allocated for an event, ten MiB of empty events cost ten MiB, and text that is not UTF-8 costs
 //! its event only, not the whole batch. Invariant: what a generated decoder makes of valid bytes,
-//! this one makes too (repeated single fields: the last counts; unknown fields are skipped).
+//! this one makes too (repeated single fields: the last counts; unknown fields are skipped), in
+//! time and memory that grow with the bytes and with nothing else.
 
 use bytes::Bytes;
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::fault::{Fault, Reason};
+
+/// Most parts that the events of one request may stand in. Encoders write one; a part costs more
+/// than its bytes.
+const BATCHES_MAX: usize = 1_024;
 
 /// A request whose events are still encoded.
 #[derive(Debug, Default)]
@@ -72,6 +77,10 @@ impl AppendView {
                 1 => {
                     let events = message.slice_ref(value.bytes(tag)?);
                     match &mut view.batch {
+                        Some(BatchView::Events(batches)) if batches.len() == BATCHES_MAX => {
+                            let message = format!("events stand there {BATCHES_MAX} times already");
+                            return Err(Malformed(message));
+                        }
                         Some(BatchView::Events(batches)) => batches.push(events),
                         other => *other = Some(BatchView::Events(vec![events])),
                     }
@@ -82,6 +91,94 @@ impl AppendView {
             }
         }
         Ok(view)
+    }
+}
+
+/// One message of a writer's stream.
+#[derive(Debug)]
+pub(crate) enum StreamView {
+    /// The writer's id, UTF-8 not yet checked.
+    Open(Bytes),
+    /// A batch: its number and the encoded `AppendRequest`.
+    Batch { number: u64, append: Bytes },
+}
+
+impl StreamView {
+    /// Reads the outer messages; `None` where no part is set.
+    pub fn decode(message: &Bytes) -> Decoded<Option<Self>> {
+        let mut open = None;
+        let mut batch = None;
+        let mut fields = Fields { rest: message };
+        while let Some((tag, value)) = fields.next()? {
+            match tag {
+                1 => {
+                    merge(&mut open, message.slice_ref(value.bytes(tag)?));
+                    batch = None;
+                }
+                2 => {
+                    merge(&mut batch, message.slice_ref(value.bytes(tag)?));
+                    open = None;
+                }
+                _ => {}
+            }
+        }
+        match (open, batch) {
+            (Some(open), _) => decode_open(&open.into_bytes()).map(Some),
+            (_, Some(batch)) => decode_batch(&batch.into_bytes()).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+fn decode_open(message: &Bytes) -> Decoded<StreamView> {
+    let mut writer_id = Bytes::new();
+    let mut fields = Fields { rest: message };
+    while let Some((tag, value)) = fields.next()? {
+        if tag == 1 {
+            writer_id = message.slice_ref(value.bytes(tag)?);
+        }
+    }
+    Ok(StreamView::Open(writer_id))
+}
+
+fn decode_batch(message: &Bytes) -> Decoded<StreamView> {
+    let (mut number, mut append) = (0, None);
+    let mut fields = Fields { rest: message };
+    while let Some((tag, value)) = fields.next()? {
+        match tag {
+            1 => number = value.varint(tag)?,
+            2 => merge(&mut append, message.slice_ref(value.bytes(tag)?)),
+            _ => {}
+        }
+    }
+    let append = append.map(Merged::into_bytes).unwrap_or_default();
+    Ok(StreamView::Batch { number, append })
+}
+
+/// A message that may stand there several times, which then is read as one: the fields of each
+/// behind those of the one before.
+enum Merged {
+    Once(Bytes),
+    Often(Vec<u8>),
+}
+
+impl Merged {
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Once(bytes) => bytes,
+            Self::Often(bytes) => bytes.into(),
+        }
+    }
+}
+
+fn merge(message: &mut Option<Merged>, more: Bytes) {
+    match message {
+        None => *message = Some(Merged::Once(more)),
+        Some(Merged::Once(first)) => {
+            let both = [&first[..], &more[..]].concat();
+            *message = Some(Merged::Often(both));
+        }
+        Some(Merged::Often(bytes)) => bytes.extend_from_slice(&more),
     }
 }
 
@@ -219,7 +316,10 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message;
     use vitalog_wire::vitalog::v1::append_request::Batch;
-    use vitalog_wire::vitalog::v1::{AppendRequest, Event, EventBatch};
+    use vitalog_wire::vitalog::v1::append_stream_request::Part;
+    use vitalog_wire::vitalog::v1::{
+        AppendRequest, AppendStreamBatch, AppendStreamOpen, AppendStreamRequest, Event, EventBatch,
+    };
 
     use super::*;
 
@@ -258,6 +358,30 @@ mod tests {
             request_id: text(&view.request_id),
             batch,
         })
+    }
+
+    fn decode_message(bytes: &Bytes) -> Decoded<AppendStreamRequest> {
+        let part = match StreamView::decode(bytes)? {
+            None => None,
+            Some(StreamView::Open(writer_id)) => {
+                let writer_id = text(&writer_id);
+                Some(Part::Open(AppendStreamOpen { writer_id }))
+            }
+            Some(StreamView::Batch { number, append }) => {
+                let append = Some(decode(&append)?);
+                Some(Part::Batch(AppendStreamBatch { number, append }))
+            }
+        };
+        Ok(AppendStreamRequest { part })
+    }
+
+    /// What the generated decoder reads, a request that is absent as an empty one.
+    fn generated(bytes: &Bytes) -> Option<AppendStreamRequest> {
+        let mut message = AppendStreamRequest::decode(bytes.clone()).ok()?;
+        if let Some(Part::Batch(batch)) = &mut message.part {
+            batch.append.get_or_insert_default();
+        }
+        Some(message)
     }
 
     prop_compose! {
@@ -306,15 +430,93 @@ mod tests {
             prop_assert_eq!(format!("{found:?}"), format!("{:?}", Ok::<_, Malformed>(expected)));
         }
 
+        /// Whole ones, parts that stand there twice or after the other, and any byte changed.
+        #[test]
+        fn reads_a_message_of_a_stream_as_the_generated_decoder_does(
+            parts in proptest::collection::vec((any::<bool>(), any::<u64>(), event()), 0..4),
+            damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut bytes = Vec::new();
+            for (is_open, number, event) in parts {
+                let part = if is_open {
+                    Part::Open(AppendStreamOpen { writer_id: event.event })
+                } else {
+                    let batch = Some(Batch::Events(EventBatch { events: vec![event] }));
+                    let append = Some(AppendRequest { batch, ..AppendRequest::default() });
+                    Part::Batch(AppendStreamBatch { number, append })
+                };
+                bytes.extend(AppendStreamRequest { part: Some(part) }.encode_to_vec());
+            }
+            if let Some((at, byte)) = damage.filter(|_| !bytes.is_empty()) {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let bytes = Bytes::from(bytes);
+            let Some(expected) = generated(&bytes) else {
+                return Ok(());
+            };
+            // NaN differs from itself.
+            let found = decode_message(&bytes);
+            prop_assert_eq!(format!("{found:?}"), format!("{:?}", Ok::<_, Malformed>(expected)));
+        }
+
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let Ok(view) = AppendView::decode(&bytes.into()) else { return Ok(()) };
+            let bytes = Bytes::from(bytes);
+            let _ = StreamView::decode(&bytes);
+            let Ok(view) = AppendView::decode(&bytes) else { return Ok(()) };
             if let Some(BatchView::Events(batches)) = view.batch {
                 for event in batches.iter().flat_map(|batch| events_of(batch)).flatten() {
                     let _ = EventView::decode(event);
                 }
             }
         }
+    }
+
+    /// Parts of a stream's message follow each other, however many there are and however small.
+    #[test]
+    fn parts_of_one_message_are_read_as_one() {
+        use vitalog_wire::vitalog::v1::append_stream_request::Part;
+        use vitalog_wire::vitalog::v1::{AppendStreamBatch, AppendStreamRequest};
+        let part = |number, name: &str| {
+            let event = Event {
+                event: name.to_owned(),
+                ..Event::default()
+            };
+            let batch = Some(Batch::Events(EventBatch {
+                events: vec![event],
+            }));
+            let append = Some(AppendRequest {
+                batch,
+                ..AppendRequest::default()
+            });
+            let part = Some(Part::Batch(AppendStreamBatch { number, append }));
+            AppendStreamRequest { part }.encode_to_vec()
+        };
+        let mut bytes = part(1, "a");
+        // 0x12: the batch again, of no bytes.
+        bytes.extend([0x12_u8, 0].repeat(500_000));
+        bytes.extend(part(7, "b"));
+        let bytes = Bytes::from(bytes);
+        let expected = AppendStreamRequest::decode(bytes.clone()).expect("valid");
+        let Ok(Some(StreamView::Batch { number, append })) = StreamView::decode(&bytes) else {
+            panic!("a batch");
+        };
+        let append = decode(&append).expect("valid");
+        let found = AppendStreamBatch {
+            number,
+            append: Some(append),
+        };
+        assert_eq!(expected.part, Some(Part::Batch(found)));
+    }
+
+    #[test]
+    fn events_stand_in_few_parts() {
+        // 0x0a: a batch of no events.
+        let parts = |count| Bytes::from([0x0a_u8, 0].repeat(count));
+        assert!(AppendView::decode(&parts(BATCHES_MAX)).is_ok());
+        let malformed = AppendView::decode(&parts(BATCHES_MAX + 1)).map(|_| ());
+        assert!(malformed.is_err_and(|Malformed(why)| why.contains("1024 times")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::principal::Principal;
 use super::scope::Scope;
 use super::secret::{from_hexadecimal, hexadecimal, is_equal};
 
@@ -18,6 +19,8 @@ const TOKEN_PREFIX: &str = "vtl_";
 const TOKENS_MAX: usize = 1_000;
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// Longest word that a message repeats, in bytes.
+const WORD_BYTES_SHOWN: usize = 16;
 
 /// A file of tokens that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -73,19 +76,25 @@ impl Tokens {
             }
             lines.push(line);
         }
-        if lines.is_empty() {
-            let reason = "there is no token; `vitalog token new` makes one".to_owned();
-            return Err(TokenError { line: 1, reason });
-        }
         Ok(Self { lines })
+    }
+
+    /// Whether there is none, so that nobody is let in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     /// The line of `token`. Every line is looked at, so that the time tells nothing.
     pub(super) fn find(&self, token: &[u8]) -> Option<&TokenLine> {
-        let hash = hash_of(token);
+        self.find_hash(&hash_of(token))
+    }
+
+    /// The line of the token that has this hash.
+    pub(super) fn find_hash(&self, hash: &[u8; 32]) -> Option<&TokenLine> {
         let lines = self.lines.iter();
         lines.fold(None, |found, line| {
-            if is_equal(&line.hash, &hash) {
+            if is_equal(&line.hash, hash) {
                 Some(line)
             } else {
                 found
@@ -103,8 +112,9 @@ impl TokenLine {
     pub fn new(name: &str, scopes: &[Scope], token: &str) -> Result<Self, String> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            let name = shown(name);
             return Err(format!(
-                "the name {name:?}: expected 1 to {NAME_BYTES_MAX} letters, digits, '-', '_' or '.'"
+                "the name {name}: expected 1 to {NAME_BYTES_MAX} letters, digits, '-', '_' or '.'"
             ));
         }
         if scopes.is_empty() {
@@ -133,7 +143,12 @@ impl TokenLine {
     /// Whether the token opens what needs `scope`: `admin` opens everything.
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
-        self.scopes & (scope.bit() | Scope::Admin.bit()) != 0
+        self.principal().has(scope)
+    }
+
+    /// The caller who has this token.
+    pub(super) fn principal(&self) -> Principal {
+        Principal::of_token(&self.name, self.scopes)
     }
 
     fn parse(line: &str) -> Result<Self, String> {
@@ -145,8 +160,10 @@ impl TokenLine {
             ));
         };
         let scope_of = |word| {
-            Scope::parse(word)
-                .ok_or_else(|| format!("there is no scope {word:?}; expected read, write or admin"))
+            Scope::parse(word).ok_or_else(|| {
+                let word = shown(word);
+                format!("there is no scope {word}; expected read, write or admin")
+            })
         };
         let scopes = scopes
             .split(',')
@@ -179,7 +196,15 @@ impl fmt::Debug for TokenLine {
     }
 }
 
-fn hash_of(token: &[u8]) -> [u8; 32] {
+/// A word of a line for a message: one that is long may be a token in the wrong place.
+fn shown(word: &str) -> String {
+    if word.len() > WORD_BYTES_SHOWN || word.starts_with(TOKEN_PREFIX) {
+        return format!("of {} bytes", word.len());
+    }
+    format!("{word:?}")
+}
+
+pub(super) fn hash_of(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
@@ -213,7 +238,6 @@ mod tests {
     fn wrong_lines_are_named() {
         let digits = "0".repeat(64);
         let cases = [
-            ("\n# nothing\n".to_owned(), 1, "no token"),
             ("a read".to_owned(), 1, "found 2 words"),
             (format!("# one\na read,all {digits}"), 2, "no scope \"all\""),
             ("a read 00".to_owned(), 1, "64 hexadecimal digits"),
@@ -231,5 +255,23 @@ mod tests {
             assert!(error.reason.contains(words), "{error}");
         }
         assert!(TokenLine::new("a", &[], "x").is_err());
+        let nobody = Tokens::parse("\n# nothing\n").expect("no line is wrong");
+        assert!(nobody.is_empty() && nobody.find(b"").is_none());
+    }
+
+    #[test]
+    fn a_token_in_the_wrong_place_is_not_repeated() {
+        let (token, digits) = (TokenLine::random_token(), "0".repeat(64));
+        for text in [
+            format!("a {token} {digits}"),
+            format!("{token} read {digits}"),
+            format!("a read {token}"),
+            token.clone(),
+            format!("a read {digits} {token}"),
+        ] {
+            let error = Tokens::parse(&text).expect_err("no line");
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains(&token[..12]), "{said}");
+        }
     }
 }

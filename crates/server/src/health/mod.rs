@@ -33,6 +33,8 @@ use self::filter::Filter;
 use self::gallery::Gallery;
 use self::page::Pages;
 use self::picture::{Key, Picture};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::pin::is_place;
 use self::pin::{PageToken, Pin};
 use self::question::{Question, Wanted};
 use self::source::EngineSource;

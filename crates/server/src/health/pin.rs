@@ -5,6 +5,9 @@
 
 use vitalog_wire::vitalog::v1::Entity;
 
+#[cfg(any(test, feature = "fuzzing"))]
+use crate::token::{self, TokenKind};
+
 /// A picture by what it shows.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub(super) struct Pin {
@@ -44,4 +47,11 @@ pub(super) struct PageToken {
     /// The hash of the request that the pages answer.
     #[prost(fixed64, tag = "5")]
     pub fingerprint: u64,
+}
+
+/// Whether `token` names a picture, or a place in its pages.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_place(token: &str) -> bool {
+    token::open::<Pin>(TokenKind::Picture, "token", token).is_ok()
+        || token::open::<PageToken>(TokenKind::Scores, "page_token", token).is_ok()
 }

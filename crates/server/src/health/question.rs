@@ -264,8 +264,8 @@ mod tests {
         }
     }
 
-    fn asked(request: GetScoresRequest) -> Result<Wanted, Reason> {
-        question().of_scores(&request).map_err(|fault| fault.reason)
+    fn asked(request: &GetScoresRequest) -> Result<Wanted, Reason> {
+        question().of_scores(request).map_err(|fault| fault.reason)
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
             entity: entity.into(),
         };
         assert_eq!(
-            asked(GetScoresRequest::default()),
+            asked(&GetScoresRequest::default()),
             Ok(Wanted::Standing(
                 subject("default", 1, Entity::Account),
                 STALENESS_DEFAULT
@@ -288,7 +288,7 @@ mod tests {
             ..GetScoresRequest::default()
         };
         assert_eq!(
-            asked(people),
+            asked(&people),
             Ok(Wanted::Standing(
                 subject("people", 2, Entity::User),
                 Duration::from_micros(100)
@@ -305,7 +305,7 @@ mod tests {
                 known_at: Some(timestamp(known_at_us)),
                 ..GetScoresRequest::default()
             };
-            asked(request).map(|wanted| match wanted {
+            asked(&request).map(|wanted| match wanted {
                 Wanted::Pinned(pin) => (pin.version, pin.as_of_us, pin.known_at_us),
                 Wanted::Standing(..) => panic!("known_at pins"),
             })
@@ -324,16 +324,16 @@ mod tests {
             version: Some(9),
             ..GetScoresRequest::default()
         };
-        assert_eq!(asked(version), Err(Reason::ModelNotFound));
+        assert_eq!(asked(&version), Err(Reason::ModelNotFound));
         let entity = GetScoresRequest {
             entity: 9,
             ..GetScoresRequest::default()
         };
-        assert_eq!(asked(entity), Err(Reason::InvalidRequest));
+        assert_eq!(asked(&entity), Err(Reason::InvalidRequest));
         let future = GetScoresRequest {
             changed_since: Some(ChangedSince::ChangedSinceTime(timestamp(1_001))),
             ..GetScoresRequest::default()
         };
-        assert_eq!(asked(future), Err(Reason::InvalidRequest));
+        assert_eq!(asked(&future), Err(Reason::InvalidRequest));
     }
 }

@@ -79,6 +79,7 @@ impl Statement {
             as_of_seq: Some(self.seq),
             access: Access::ReadOnly,
             parameters: self.parameters,
+            ..QueryRequest::new("")
         };
         let started = engine.query(request).await;
         started.map_err(|error| Fault::of_own_statement(&error))

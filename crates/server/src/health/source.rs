@@ -19,6 +19,7 @@ use super::shelf::Subject;
 use crate::admission::turn;
 use crate::fault::{Fault, Reason};
 use crate::limits::{PICTURE_BYTES_MAX, PICTURE_ROWS_MAX};
+use crate::statements::bytes_of;
 
 /// The relation that pictures are made of.
 const SCORES: &str = "health_scores";
@@ -92,12 +93,4 @@ async fn gathered(mut answer: QueryStream) -> Result<Vec<RecordBatch>, Fault> {
         batches.push(batch);
     }
     Ok(batches)
-}
-
-/// The bytes of the rows themselves, wherever their buffers lie.
-fn bytes_of(batch: &RecordBatch) -> usize {
-    let columns = batch.columns().iter();
-    columns
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
-        .sum()
 }

@@ -41,9 +41,7 @@ pub(super) fn line(status: StatusCode, text: &'static str) -> Response<Body> {
 /// `{"error":{"reason":"…","message":"…",…}}` with the facts beside them.
 pub(super) fn refusal(fault: &Fault) -> Response<Body> {
     let reason = fault.reason;
-    if matches!(reason, Reason::Internal | Reason::DataDamaged) {
-        tracing::error!(reason = reason.as_str(), "{}", fault.message());
-    }
+    fault.log();
     let mut error = Map::new();
     error.insert("reason".to_owned(), json!(reason.as_str()));
     error.insert("message".to_owned(), json!(fault.message()));
@@ -75,6 +73,8 @@ pub(super) fn refusal(fault: &Fault) -> Response<Body> {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     *response.body_mut() = Body::from(body);
+    // For the record.
+    response.extensions_mut().insert(reason);
     response
 }
 

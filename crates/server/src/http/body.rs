@@ -3,18 +3,19 @@
 //!
 //! Invariants: a body is all of its range of one version of the file, or the connection breaks
 //! before its announced length; it holds at most one piece in memory; its slot is free when it
-//! ends or its reader goes away.
+//! ends or its reader goes away; nothing of it goes to a caller whose token was taken out.
 
-use std::io;
 use std::ops::Range;
 
 use axum::body::Body;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::pace::UnderWay;
+use super::record::BrokenOff;
+use super::right::Leave;
+use crate::fault::Fault;
 use crate::limits::HTTP_PIECE_BYTES;
 use crate::snapshots::OpenFile;
 
@@ -25,22 +26,16 @@ pub(super) type Held = (TaskTrackerToken, UnderWay, OwnedSemaphorePermit);
 struct Sending {
     file: OpenFile,
     rest: Range<u64>,
-    /// Cancelled when every download must end.
-    expired: CancellationToken,
+    leave: Leave,
     _held: Held,
 }
 
 /// The bytes of `range`, which lies within the file.
-pub(super) fn of_file(
-    file: OpenFile,
-    range: Range<u64>,
-    expired: CancellationToken,
-    held: Held,
-) -> Body {
+pub(super) fn of_file(file: OpenFile, range: Range<u64>, leave: Leave, held: Held) -> Body {
     let sending = Sending {
         file,
         rest: range,
-        expired,
+        leave,
         _held: held,
     };
     Body::from_stream(futures::stream::unfold(sending, |mut sending| async move {
@@ -48,8 +43,7 @@ pub(super) fn of_file(
             return None;
         }
         let piece = sending.next().await;
-        if let Err(error) = &piece {
-            tracing::warn!("a download broke off: {error}");
+        if piece.is_err() {
             // Nothing comes after an error.
             sending.rest = 0..0;
         }
@@ -58,17 +52,25 @@ pub(super) fn of_file(
 }
 
 impl Sending {
-    async fn next(&mut self) -> io::Result<Bytes> {
+    async fn next(&mut self) -> Result<Bytes, BrokenOff> {
+        self.read().await.map_err(|fault| {
+            fault.log();
+            BrokenOff(fault.reason)
+        })
+    }
+
+    async fn read(&mut self) -> Result<Bytes, Fault> {
+        self.leave.check()?;
         let (file, at) = (self.file.clone(), self.rest.start);
         let length = (self.rest.end - at).min(HTTP_PIECE_BYTES as u64);
         let reading = tokio::task::spawn_blocking(move || file.read(at, length as usize));
         tokio::select! {
             read = reading => {
-                let piece = read.map_err(io::Error::other)?.map_err(io::Error::other)?;
+                let piece = read.map_err(|error| Fault::of_task(&error))??;
                 self.rest.start += length;
                 Ok(piece.into())
             }
-            () = self.expired.cancelled() => Err(io::Error::other("the server is shutting down")),
+            fault = self.leave.over() => Err(fault),
         }
     }
 }

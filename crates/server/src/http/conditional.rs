@@ -86,12 +86,12 @@ mod tests {
 
     const ETAG: &str = "\"xyzzy\"";
 
-    fn judged(method: Method, headers: &[(&'static str, &str)]) -> Verdict {
+    fn judged(method: &Method, headers: &[(&'static str, &str)]) -> Verdict {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().expect("a value"));
         }
-        judge(&method, &map, ETAG.as_bytes())
+        judge(method, &map, ETAG.as_bytes())
     }
 
     fn sent(range: Option<&str>) -> Verdict {
@@ -123,7 +123,7 @@ mod tests {
         ] {
             for method in [Method::GET, Method::HEAD] {
                 assert_eq!(
-                    judged(method, &[(header, value)]),
+                    judged(&method, &[(header, value)]),
                     expected,
                     "{header}: {value}"
                 );
@@ -134,20 +134,20 @@ mod tests {
     #[test]
     fn a_weak_tag_never_matches_strongly() {
         let weak = "W/\"xyzzy\"";
-        assert_eq!(judged(Method::GET, &[("if-match", weak)]), Verdict::Failed);
+        assert_eq!(judged(&Method::GET, &[("if-match", weak)]), Verdict::Failed);
         let headers = [("if-range", weak), ("range", "bytes=0-1")];
-        assert_eq!(judged(Method::GET, &headers), sent(None));
+        assert_eq!(judged(&Method::GET, &headers), sent(None));
     }
 
     #[test]
     fn if_match_goes_before_if_none_match_and_that_before_a_range() {
         let headers = [("if-match", "\"a\""), ("if-none-match", ETAG)];
-        assert_eq!(judged(Method::GET, &headers), Verdict::Failed);
+        assert_eq!(judged(&Method::GET, &headers), Verdict::Failed);
         let headers = [("if-none-match", ETAG), ("range", "bytes=0-1")];
-        assert_eq!(judged(Method::GET, &headers), Verdict::NotModified);
+        assert_eq!(judged(&Method::GET, &headers), Verdict::NotModified);
         let headers = [("if-none-match", "\"a\""), ("if-none-match", ETAG)];
         assert_eq!(
-            judged(Method::GET, &headers),
+            judged(&Method::GET, &headers),
             Verdict::NotModified,
             "two lines are one list"
         );
@@ -156,21 +156,21 @@ mod tests {
     #[test]
     fn a_range_is_honoured_for_the_same_representation_only() {
         let range = ("range", "bytes=0-1");
-        assert_eq!(judged(Method::GET, &[range]), sent(Some("bytes=0-1")));
-        assert_eq!(judged(Method::HEAD, &[range]), sent(None));
+        assert_eq!(judged(&Method::GET, &[range]), sent(Some("bytes=0-1")));
+        assert_eq!(judged(&Method::HEAD, &[range]), sent(None));
         assert_eq!(
-            judged(Method::GET, &[range, ("if-range", ETAG)]),
+            judged(&Method::GET, &[range, ("if-range", ETAG)]),
             sent(Some("bytes=0-1"))
         );
         for other in ["\"abc\"", "xyzzy", "*", "Wed, 21 Oct 2015 07:28:00 GMT"] {
             assert_eq!(
-                judged(Method::GET, &[range, ("if-range", other)]),
+                judged(&Method::GET, &[range, ("if-range", other)]),
                 sent(None),
                 "{other}"
             );
         }
         assert_eq!(
-            judged(Method::GET, &[range, range]),
+            judged(&Method::GET, &[range, range]),
             sent(None),
             "two ranges are several"
         );
@@ -181,7 +181,7 @@ mod tests {
         let past = "Sat, 29 Oct 1994 19:43:31 GMT";
         for header in ["if-modified-since", "if-unmodified-since"] {
             assert_eq!(
-                judged(Method::GET, &[(header, past)]),
+                judged(&Method::GET, &[(header, past)]),
                 sent(None),
                 "{header}"
             );

@@ -3,6 +3,7 @@
 //! A server that everyone on its machine may ask would also answer a web page that lets its own
 //! name point to this machine. Such a request names the page's host: it is refused.
 
+use axum::http::HeaderValue;
 use axum::http::header::{HOST, HeaderMap};
 
 /// Whether the `Host` of a request is this machine by a name that nobody else can give it. One
@@ -12,6 +13,16 @@ pub(super) fn is_this_machine(headers: &HeaderMap) -> bool {
         return true;
     };
     host.to_str().is_ok_and(|host| is_local_name(name_of(host)))
+}
+
+/// Whether the `Origin` of a request is a page of this machine. One that hides its origin (`null`)
+/// may be any.
+pub(super) fn is_local_origin(origin: &HeaderValue) -> bool {
+    let host = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"));
+    host.is_some_and(|(_, host)| is_local_name(name_of(host)))
 }
 
 /// `HOST:PORT` or `HOST` without its port.
@@ -53,6 +64,21 @@ mod tests {
             "[::1]",
         ] {
             assert!(is_local(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn pages_of_this_machine() {
+        let is_local = |origin: &str| is_local_origin(&origin.parse().expect("a value"));
+        assert!(is_local("http://localhost:3000"));
+        assert!(is_local("https://127.0.0.1"));
+        for origin in [
+            "null",
+            "",
+            "https://example.com",
+            "http://localhost.example.com:80",
+        ] {
+            assert!(!is_local(origin), "{origin}");
         }
     }
 

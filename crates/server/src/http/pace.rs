@@ -1,12 +1,11 @@
-//! Connections that keep pace: whoever sends no whole request, or takes nothing of an answer, is
-//! closed.
+//! Connections that keep pace: whoever sends no whole request is closed.
 //!
-//! Invariant: a connection on which nothing is under way for [`Patience::request_wait`], or that
-//! takes no byte of what it is sent for [`Patience::reader_pause`], ends with an error at its next
-//! poll, which its timer brings about. So neither can hold a slot for ever, however slowly it
-//! trickles.
+//! Invariant: a connection on which nothing is under way for [`PacedListener::request_wait`] ends
+//! with an error at its next poll, which its timer brings about. So it cannot hold a slot for ever,
+//! however slowly it trickles. Readers that take nothing are `listener`'s matter.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -15,31 +14,17 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected as _;
 
-use crate::listener::{Connection, accept};
-
-/// How long connections are waited for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// For the next request, head and all.
-    pub request_wait: Duration,
-    /// For a reader that takes nothing.
-    pub reader_pause: Duration,
-}
+use crate::listener::{Connection, Door};
 
 /// Accepts connections that keep pace.
 #[derive(Debug)]
 pub(super) struct PacedListener {
-    pub listener: TcpListener,
-    pub patience: Patience,
-    /// Slots of open connections.
-    pub slots: Arc<Semaphore>,
-    /// Cancelled when connections must close.
-    pub closed: CancellationToken,
+    pub door: Door,
+    /// For the next request, head and all.
+    pub request_wait: Duration,
 }
 
 impl Listener for PacedListener {
@@ -47,8 +32,8 @@ impl Listener for PacedListener {
     type Addr = ();
 
     async fn accept(&mut self) -> (PacedConnection, ()) {
-        let connection = accept(&self.listener, &self.slots, &self.closed).await;
-        (PacedConnection::new(connection, self.patience), ())
+        let connection = self.door.accept().await;
+        (PacedConnection::new(connection, self.request_wait), ())
     }
 
     fn local_addr(&self) -> io::Result<()> {
@@ -58,7 +43,10 @@ impl Listener for PacedListener {
 
 /// What is under way on one connection. Clones are of the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Pace(Arc<Mutex<State>>);
+pub(super) struct Pace {
+    peer: Option<SocketAddr>,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -68,12 +56,18 @@ struct State {
 }
 
 impl Pace {
-    fn new() -> Self {
-        let idle_since = Instant::now();
-        Self(Arc::new(Mutex::new(State {
+    fn new(peer: Option<SocketAddr>) -> Self {
+        let state = State {
             requests: 0,
-            idle_since,
-        })))
+            idle_since: Instant::now(),
+        };
+        let state = Arc::new(Mutex::new(state));
+        Self { peer, state }
+    }
+
+    /// The other side, as the system knows it.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// A request is under way until what is returned is dropped.
@@ -89,7 +83,7 @@ impl Pace {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,43 +126,28 @@ impl Timer {
 #[derive(Debug)]
 pub(super) struct PacedConnection {
     connection: Connection,
-    patience: Patience,
+    request_wait: Duration,
     pace: Pace,
-    /// Since when the other side has taken nothing.
-    stalled_since: Option<Instant>,
-    read_timer: Timer,
-    write_timer: Timer,
+    timer: Timer,
 }
 
 impl PacedConnection {
-    fn new(connection: Connection, patience: Patience) -> Self {
+    fn new(connection: Connection, request_wait: Duration) -> Self {
+        let peer = connection.connect_info().remote_addr();
         Self {
             connection,
-            patience,
-            pace: Pace::new(),
-            stalled_since: None,
-            read_timer: Timer::default(),
-            write_timer: Timer::default(),
+            request_wait,
+            pace: Pace::new(peer),
+            timer: Timer::default(),
         }
     }
 
-    /// What a try to send came to.
-    fn sent(
-        &mut self,
-        context: &mut Context<'_>,
-        sent: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    /// Notes that something was sent, if it was.
+    fn sent(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if sent.is_ready() {
-            self.stalled_since = None;
             self.pace.state().idle_since = Instant::now();
-            return sent;
         }
-        let since = *self.stalled_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.patience.reader_pause;
-        if self.write_timer.has_passed(deadline, context) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
+        sent
     }
 }
 
@@ -180,15 +159,15 @@ impl AsyncRead for PacedConnection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.connection).poll_read(context, buffer);
-        if read.is_ready() || this.stalled_since.is_some() {
+        if read.is_ready() || this.connection.is_stalled() {
             return read;
         }
         let deadline = this
             .pace
             .idle_since()
-            .map(|since| since + this.patience.request_wait);
+            .map(|since| since + this.request_wait);
         match deadline {
-            Some(deadline) if this.read_timer.has_passed(deadline, context) => {
+            Some(deadline) if this.timer.has_passed(deadline, context) => {
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
             _ => Poll::Pending,
@@ -204,7 +183,7 @@ impl AsyncWrite for PacedConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let sent = Pin::new(&mut this.connection).poll_write(context, bytes);
-        this.sent(context, sent)
+        this.sent(sent)
     }
 
     fn poll_write_vectored(
@@ -214,7 +193,7 @@ impl AsyncWrite for PacedConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let sent = Pin::new(&mut this.connection).poll_write_vectored(context, pieces);
-        this.sent(context, sent)
+        this.sent(sent)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -35,11 +35,14 @@ async fn readiness(site: &Site) -> Result<(), Fault> {
     }
     let store = Arc::clone(&site.store);
     // It asks the disk how much room it has.
-    let checked = tokio::task::spawn_blocking(move || store.check_writable()).await;
+    let checking = tokio::task::spawn_blocking(move || store.check_writable());
     let refused = |message| StoreError::Failed {
         kind: StoreErrorKind::Unavailable,
         message,
     };
+    let late = |_| refused("the disk did not answer in time".to_owned());
+    let checked = tokio::time::timeout(site.queue_wait, checking).await;
+    let checked = checked.map_err(late)?;
     Ok(checked
         .map_err(|error| Fault::of_task(&error))?
         .map_err(refused)?)

@@ -3,11 +3,14 @@
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use tokio_util::sync::CancellationToken;
 
 use super::Site;
 use super::address::Address;
-use crate::auth::{SIGNED_FOR_MAX, Scope, Signature, SigningKey};
+use super::host::is_this_machine;
+use crate::auth::{Principal, Right, SIGNED_FOR_MAX, Scope, Signature, SigningKey};
 use crate::fault::{Fault, Reason};
+use crate::record::CallerName;
 
 /// The parameter that asks for signed URLs, in seconds.
 const SIGN_FOR: &str = "sign_for=";
@@ -27,7 +30,71 @@ impl Signing {
     }
 }
 
-/// Whether the caller may read `address`, and what the URLs in the answer are to be signed with.
+/// For how long an answer may go on: until every answer must end, and as long as the token that
+/// opened it is known.
+#[derive(Debug)]
+pub(super) struct Leave {
+    expired: CancellationToken,
+    /// `None` where no token is asked for.
+    right: Option<Right>,
+}
+
+impl Leave {
+    /// That of a caller whose token has `scope`. Taken before the token is checked.
+    pub fn of(site: &Site, request: &Parts, scope: Scope) -> Self {
+        Self {
+            expired: site.gate.expired().clone(),
+            right: site.access.right(authorization(request), scope),
+        }
+    }
+
+    /// # Errors
+    /// The token was taken out.
+    pub fn check(&mut self) -> Result<(), Fault> {
+        Ok(Right::check(self.right.as_mut())?)
+    }
+
+    /// Waits until every answer must end, and says why.
+    pub async fn over(&self) -> Fault {
+        self.expired.cancelled().await;
+        Fault::shutting_down()
+    }
+}
+
+fn authorization(request: &Parts) -> Option<&[u8]> {
+    let authorization = request.headers.get(AUTHORIZATION);
+    authorization.map(HeaderValue::as_bytes)
+}
+
+/// The caller of a request, if their token has `scope`.
+///
+/// # Errors
+/// No token that is known was sent, or one that lacks the scope.
+pub(super) fn caller(site: &Site, request: &Parts, scope: Scope) -> Result<Principal, Fault> {
+    let authorization = authorization(request);
+    let principal = site.access.check(authorization, scope)?;
+    if let Some(caller) = request.extensions.get::<CallerName>() {
+        caller.tell(&principal);
+    }
+    Ok(principal)
+}
+
+/// # Errors
+/// Everyone on the machine may ask, and the request names another host: see
+/// [`host`](super::host).
+pub(super) fn guard_host(site: &Site, request: &Parts) -> Result<(), Fault> {
+    if !site.guards_host || is_this_machine(&request.headers) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::WrongHost,
+        "without tokens only requests to localhost are answered; name the server so, or configure \
+         tokens",
+    ))
+}
+
+/// Whether the caller may read `address`, for how long, and what the URLs in the answer are to be
+/// signed with.
 ///
 /// # Errors
 /// Neither a token nor a signature of this very path opens it.
@@ -35,20 +102,17 @@ pub(super) fn right_to(
     site: &Site,
     request: &Parts,
     address: Option<&Address>,
-) -> Result<Option<Signing>, Fault> {
+) -> Result<(Leave, Option<Signing>), Fault> {
+    let leave = Leave::of(site, request, Scope::Read);
     let now = site.shelf.now_seconds();
     let query = request.uri.query().unwrap_or_default();
-    let authorization = request.headers.get(AUTHORIZATION);
-    let by_token = site
-        .access
-        .check(authorization.map(HeaderValue::as_bytes), Scope::Read);
-    let Err(denied) = by_token else {
-        return asked_for(site.signing_key.as_ref(), query, now);
+    let Err(denied) = caller(site, request, Scope::Read) else {
+        return Ok((leave, asked_for(site.signing_key.as_ref(), query, now)?));
     };
     let signature = Signature::of_query(query);
     let (Some(key), Some(address), Some(signature)) = (&site.signing_key, address, signature)
     else {
-        return Err(denied.into());
+        return Err(denied);
     };
     if !key.verify(&address.path(), &signature, now) {
         return Err(Fault::new(
@@ -58,7 +122,11 @@ pub(super) fn right_to(
     }
     // What a signed answer names may be read as long as the answer itself.
     let (key, expires) = (key.clone(), signature.expires);
-    Ok(Some(Signing { key, expires }))
+    let leave = Leave {
+        right: None,
+        ..leave
+    };
+    Ok((leave, Some(Signing { key, expires })))
 }
 
 /// What a caller with a token asks for by `sign_for=SECONDS`.

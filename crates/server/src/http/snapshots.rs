@@ -17,11 +17,10 @@ use super::address::Address;
 use super::answer::{answer as bare, refusal};
 use super::body;
 use super::conditional::{Verdict, judge};
-use super::host::is_this_machine;
 use super::pace::{Pace, UnderWay};
 use super::range::{Wanted, wanted};
 use super::representation::{self, Content, Label, Representation};
-use super::right::{Signing, right_to};
+use super::right::{Leave, Signing, guard_host, right_to};
 use crate::admission::turn;
 use crate::fault::{Fault, Reason};
 
@@ -58,15 +57,9 @@ async fn respond(
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(other_method());
     }
-    if site.guards_host && !is_this_machine(headers) {
-        return Err(Fault::new(
-            Reason::WrongHost,
-            "without tokens only requests to localhost are answered; name the server so, or \
-             configure tokens",
-        ));
-    }
+    guard_host(site, request)?;
     let address = Address::parse(request.uri.path());
-    let signing = right_to(site, request, address.as_ref())?;
+    let (leave, signing) = right_to(site, request, address.as_ref())?;
     let Some(address) = address else {
         return Err(Fault::new(
             Reason::PathNotFound,
@@ -87,7 +80,7 @@ async fn respond(
     };
     let body = match method {
         &Method::HEAD => Body::empty(),
-        _ => body_of(site, content, range.clone(), (gate, pace)).await?,
+        _ => body_of(site, content, range.clone(), leave, (gate, pace)).await?,
     };
     Ok(sent(status, &label, &range, body))
 }
@@ -115,6 +108,7 @@ async fn body_of(
     site: &Site,
     content: Content,
     range: Range<u64>,
+    leave: Leave,
     (gate, pace): (TaskTrackerToken, UnderWay),
 ) -> Result<Body, Fault> {
     match content {
@@ -125,12 +119,7 @@ async fn body_of(
         Content::File(file) => {
             let slot = turn(&site.downloads, site.queue_wait, "downloads").await?;
             let held = (gate, pace, slot);
-            Ok(body::of_file(
-                file,
-                range,
-                site.gate.expired().clone(),
-                held,
-            ))
+            Ok(body::of_file(file, range, leave, held))
         }
     }
 }

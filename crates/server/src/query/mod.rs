@@ -1,37 +1,45 @@
-//! `QueryService.Query`: a statement in, pieces of an Arrow stream and statistics out.
+//! `QueryService`: statements in, rows and statistics out; plans, the list of statements, and the
+//! end of one.
+//!
+//! Running a statement is `statements`'; this is how messages spell it.
 
+mod describe;
+mod encoding;
 mod parameters;
 mod pieces;
+mod request;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use bytes::Bytes;
+use arrow::array::RecordBatch;
 use futures::StreamExt;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
-use vitalog_query::{Access, QueryEngine, QueryStream};
-use vitalog_store::Store;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_server::QueryService;
-use vitalog_wire::vitalog::v1::{QueryRequest, QueryResponse, QueryStatistics};
+use vitalog_wire::vitalog::v1::{
+    CancelQueryRequest, CancelQueryResponse, ListQueriesRequest, ListQueriesResponse, QueryFormat,
+    QueryHeartbeat, QueryRequest, QueryResponse, QueryServiceExplainRequest,
+    QueryServiceExplainResponse, QueryStarted,
+};
 
-use self::pieces::PieceWriter;
-use crate::admission::turn;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::describe::is_place;
+use self::describe::{microseconds, page_of, statistics_of};
+use self::encoding::Encoding;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::parameters::parameters_of;
+use self::request::{ask_of, format_of};
+use crate::auth::Principal;
+use crate::deadline;
 use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
-use crate::limits::SQL_BYTES_MAX;
+use crate::limits::QUERY_HEARTBEAT;
 use crate::outbox::{self, End, Outbox, Outgoing};
+use crate::statements::{Answer, Caller, Statements, Surface};
 
 /// Answers statements.
 #[derive(Debug)]
 pub(crate) struct Queries {
-    pub store: Arc<Store>,
-    pub engine: QueryEngine,
+    pub statements: Statements,
     pub gate: Gate,
-    /// Turns of running statements.
-    pub turns: Arc<Semaphore>,
-    pub queue_wait: Duration,
 }
 
 #[tonic::async_trait]
@@ -42,95 +50,132 @@ impl QueryService for Queries {
         &self,
         request: Request<QueryRequest>,
     ) -> Result<Response<Self::QueryStream>, Status> {
-        let started = Instant::now();
-        let timeout = outbox::timeout_of(request.metadata());
-        let request = self.checked(request.into_inner())?;
-        let turn = turn(&self.turns, self.queue_wait, "statements").await?;
-        let answer = self.engine.query(request).await.map_err(Fault::from)?;
+        let timeout = deadline::allowed(request.metadata().as_ref());
+        let caller = caller_of(&request);
+        let request = request.into_inner();
+        let format = format_of(&request)?;
+        let answer = self.statements.start(ask_of(request, caller)?).await?;
         let stop = self.gate.expired().clone();
-        let stream = outbox::stream(&self.gate, End { stop, timeout }, |outbox| async move {
-            let _turn = turn;
-            send(answer, started, outbox).await
+        let stream = outbox::stream(&self.gate, End { stop, timeout }, |outbox| {
+            send(answer, format, outbox)
         });
         Ok(Response::new(stream))
     }
-}
 
-impl Queries {
-    fn checked(&self, request: QueryRequest) -> Result<vitalog_query::QueryRequest, Fault> {
-        let QueryRequest {
-            sql,
-            as_of_seq,
-            parameters,
-        } = request;
-        if sql.len() > SQL_BYTES_MAX {
-            let message = format!(
-                "the statement has {} bytes, at most {SQL_BYTES_MAX} (1 MiB) are taken",
-                sql.len()
-            );
-            return Err(Fault::of_field(Reason::RequestTooLarge, "sql", message));
-        }
-        let parameters = parameters::parameters_of(parameters)?;
-        let last_seq = self.store.snapshot().seq();
-        let as_of_seq = match as_of_seq.map(i64::try_from) {
-            None => None,
-            Some(Ok(seq)) if seq <= last_seq => Some(seq),
-            Some(_) => {
-                let message = format!("lies past the last durable seq, {last_seq}");
-                let fault = Fault::of_field(Reason::SeqPastEnd, "as_of_seq", message);
-                return Err(fault.with_fact("last_seq", &last_seq));
-            }
-        };
-        // Whatever comes over the wire only reads.
-        Ok(vitalog_query::QueryRequest {
-            sql,
-            as_of_seq,
-            access: Access::ReadOnly,
-            parameters,
-        })
+    async fn explain(
+        &self,
+        request: Request<QueryServiceExplainRequest>,
+    ) -> Result<Response<QueryServiceExplainResponse>, Status> {
+        let caller = caller_of(&request);
+        let QueryServiceExplainRequest { query, analyze } = request.into_inner();
+        let query = query.ok_or_else(|| {
+            Fault::of_field(Reason::InvalidRequest, "query", "there is no statement")
+        })?;
+        let ask = ask_of(query, caller)?;
+        let explained = self.statements.explain(ask, analyze).await?;
+        Ok(Response::new(QueryServiceExplainResponse {
+            logical_plan: explained.logical_plan,
+            physical_plan: explained.physical_plan,
+            seq: explained.seq,
+        }))
+    }
+
+    async fn list_queries(
+        &self,
+        request: Request<ListQueriesRequest>,
+    ) -> Result<Response<ListQueriesResponse>, Status> {
+        let known = self.statements.seen_by(&caller_of(&request));
+        Ok(Response::new(page_of(known, request.get_ref())?))
+    }
+
+    async fn cancel_query(
+        &self,
+        request: Request<CancelQueryRequest>,
+    ) -> Result<Response<CancelQueryResponse>, Status> {
+        let caller = caller_of(&request);
+        let id = &request.get_ref().query_id;
+        let was_running = self.statements.cancel(id, &caller)?;
+        Ok(Response::new(CancelQueryResponse { was_running }))
     }
 }
 
-/// Sends an answer: its schema, its rows, the end of the stream, its statistics.
+/// Who sends a request. One that nobody let in proved nothing.
+fn caller_of<T>(request: &Request<T>) -> Caller {
+    let stranger = Principal::stranger();
+    let principal = request.extensions().get().unwrap_or(&stranger);
+    Caller::of(Surface::Grpc, principal, request.remote_addr())
+}
+
+/// Sends an answer: that it began, its rows, its statistics; and a heartbeat while it computes.
 async fn send(
-    mut answer: QueryStream,
-    started: Instant,
+    mut answer: Answer,
+    format: QueryFormat,
     outbox: Outbox<QueryResponse>,
 ) -> Result<(), Fault> {
-    let seq = answer.seq() as u64;
-    let (mut writer, schema) = PieceWriter::new(&answer.schema())?;
-    outbox.send(piece(schema)).await;
-    while let Some(batch) = answer.next().await {
+    let sent = send_all(&mut answer, format, &outbox).await;
+    if let Err(fault) = &sent {
+        answer.fail(fault);
+    }
+    sent
+}
+
+async fn send_all(
+    answer: &mut Answer,
+    format: QueryFormat,
+    outbox: &Outbox<QueryResponse>,
+) -> Result<(), Fault> {
+    let (mut encoding, head) = Encoding::new(format, &answer.schema())?;
+    outbox.send(message(started(answer))).await;
+    for part in head {
+        outbox.send(message(part)).await;
+    }
+    while let Some(batch) = next_of(answer, outbox).await {
         let batch = batch?;
         // Encoding copies up to megabytes: not on the reactor.
-        let encoding = tokio::task::spawn_blocking(move || {
-            let pieces = writer.write(&batch);
-            (writer, pieces)
+        let work = tokio::task::spawn_blocking(move || {
+            let parts = encoding.write(&batch);
+            (encoding, parts)
         });
-        let pieces;
-        (writer, pieces) = encoding.await.map_err(|error| Fault::of_task(&error))?;
-        for bytes in pieces? {
-            outbox.send(piece(bytes)).await;
+        let parts;
+        (encoding, parts) = work.await.map_err(|error| Fault::of_task(&error))?;
+        for part in parts? {
+            outbox.send(message(part)).await;
         }
     }
-    let (last, rows) = writer.finish()?;
-    outbox.send(piece(last)).await;
-    let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let statistics = QueryStatistics {
-        rows,
-        elapsed_us,
-        seq,
-    };
-    outbox
-        .send(QueryResponse {
-            part: Some(Part::Statistics(statistics)),
-        })
-        .await;
+    for part in encoding.finish()? {
+        outbox.send(message(part)).await;
+    }
+    let statistics = statistics_of(&answer.statistics());
+    outbox.send(message(Part::Statistics(statistics))).await;
     Ok(())
 }
 
-fn piece(bytes: Bytes) -> QueryResponse {
-    QueryResponse {
-        part: Some(Part::ArrowIpc(bytes)),
+/// The next batch; heartbeats go out while it takes long.
+async fn next_of(
+    answer: &mut Answer,
+    outbox: &Outbox<QueryResponse>,
+) -> Option<Result<RecordBatch, Fault>> {
+    loop {
+        match tokio::time::timeout(QUERY_HEARTBEAT, answer.next()).await {
+            Ok(batch) => return batch,
+            Err(_) => {
+                let statistics = answer.statistics();
+                outbox.offer(message(Part::Heartbeat(QueryHeartbeat {
+                    elapsed_us: microseconds(statistics.elapsed),
+                    rows: statistics.rows,
+                })));
+            }
+        }
     }
+}
+
+fn started(answer: &Answer) -> Part {
+    Part::Started(QueryStarted {
+        query_id: answer.id().to_owned(),
+        seq: answer.seq(),
+    })
+}
+
+fn message(part: Part) -> QueryResponse {
+    QueryResponse { part: Some(part) }
 }

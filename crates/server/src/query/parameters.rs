@@ -12,7 +12,7 @@ use crate::limits::PARAMETERS_MAX;
 ///
 /// # Errors
 /// More than [`PARAMETERS_MAX`]; one without a value, or with a time that is none.
-pub(super) fn parameters_of(values: Vec<Value>) -> Result<Vec<Parameter>, Fault> {
+pub(crate) fn parameters_of(values: Vec<Value>) -> Result<Vec<Parameter>, Fault> {
     if values.len() > PARAMETERS_MAX {
         let message = format!(
             "there are {}, at most {PARAMETERS_MAX} are taken",

@@ -3,35 +3,37 @@
 //! Invariant: the pieces, one after another, are one valid stream, and no piece splits an IPC
 //! message.
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 
 use crate::fault::{Fault, Reason};
-use crate::limits::{MESSAGE_BYTES_MAX, QUERY_PIECE_BYTES};
-
-/// Bytes of a gRPC message around a piece: a tag and a length.
-const ENVELOPE_BYTES: usize = 16;
+use crate::limits::MESSAGE_BYTES_MAX;
+pub(super) use crate::split::ENVELOPE_BYTES;
+use crate::split::{Encode, Splitter, broken};
 
 /// Writes pieces.
 pub(super) struct PieceWriter {
-    stream: StreamWriter<Vec<u8>>,
-    rows: u64,
+    stream: IpcStream,
+    splitter: Splitter,
 }
+
+struct IpcStream(StreamWriter<Vec<u8>>);
 
 impl PieceWriter {
     /// A writer for batches of `schema`, and the piece that holds the schema.
     pub fn new(schema: &Schema) -> Result<(Self, Bytes), Fault> {
         let stream = StreamWriter::try_new(Vec::new(), schema).map_err(broken)?;
-        let mut writer = Self { stream, rows: 0 };
-        let piece = writer.take();
+        let mut stream = IpcStream(stream);
+        let piece = stream.take();
         if piece.len() + ENVELOPE_BYTES > MESSAGE_BYTES_MAX {
             let message = format!("the schema of the answer has {} bytes", piece.len());
             return Err(Fault::new(Reason::RowTooLarge, message));
         }
-        Ok((writer, piece))
+        let splitter = Splitter::default();
+        Ok((Self { stream, splitter }, piece))
     }
 
     /// The pieces of `batch`; none for an empty one.
@@ -39,72 +41,33 @@ impl PieceWriter {
     /// # Errors
     /// One row is larger than a message may be.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Bytes>, Fault> {
-        let mut pieces = Vec::new();
-        let rows_a_piece = rows_of(batch, QUERY_PIECE_BYTES);
-        let mut row = 0;
-        while row < batch.num_rows() {
-            let rows = rows_a_piece.min(batch.num_rows() - row);
-            self.write_rows(&batch.slice(row, rows), &mut pieces)?;
-            row += rows;
-        }
-        Ok(pieces)
+        self.splitter.pieces(&mut self.stream, batch)
     }
 
     /// The last piece, and the number of rows written.
     pub fn finish(mut self) -> Result<(Bytes, u64), Fault> {
-        self.stream.finish().map_err(broken)?;
-        Ok((self.take(), self.rows))
+        self.stream.0.finish().map_err(broken)?;
+        Ok((self.stream.take(), self.splitter.rows()))
     }
+}
 
-    /// Writes rows as one piece, or as two halves where they turn out too large.
-    fn write_rows(&mut self, batch: &RecordBatch, pieces: &mut Vec<Bytes>) -> Result<(), Fault> {
-        self.stream.write(batch).map_err(broken)?;
-        let piece = self.take();
-        if piece.len() + ENVELOPE_BYTES <= MESSAGE_BYTES_MAX {
-            self.rows += batch.num_rows() as u64;
-            pieces.push(piece);
-            return Ok(());
-        }
-        let rows = batch.num_rows();
-        if rows == 1 {
-            let message = format!(
-                "row {} of the answer has {} bytes, a message holds at most {MESSAGE_BYTES_MAX}; \
-                 select less of it",
-                self.rows + 1,
-                piece.len()
-            );
-            return Err(Fault::new(Reason::RowTooLarge, message).with_fact("row", &(self.rows + 1)));
-        }
-        self.write_rows(&batch.slice(0, rows / 2), pieces)?;
-        self.write_rows(&batch.slice(rows / 2, rows - rows / 2), pieces)
-    }
-
+impl IpcStream {
     fn take(&mut self) -> Bytes {
-        std::mem::take(self.stream.get_mut()).into()
+        std::mem::take(self.0.get_mut()).into()
     }
 }
 
-/// How many rows of `batch` have about `bytes` bytes; at least one.
-fn rows_of(batch: &RecordBatch, bytes: usize) -> usize {
-    let total: usize = batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(bytes))
-        .sum();
-    let rows = batch.num_rows();
-    if total <= bytes {
-        rows.max(1)
-    } else {
-        (rows * bytes / total).max(1)
-    }
-}
+impl Encode for IpcStream {
+    type Piece = Bytes;
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn broken(error: ArrowError) -> Fault {
-    Fault::new(
-        Reason::Internal,
-        format!("the answer could not be encoded: {error}"),
-    )
+    fn encode(&mut self, batch: &RecordBatch) -> Result<Bytes, ArrowError> {
+        self.0.write(batch)?;
+        Ok(self.take())
+    }
+
+    fn bytes_of(piece: &Bytes) -> usize {
+        piece.len()
+    }
 }
 
 #[cfg(test)]

@@ -133,6 +133,13 @@ pub(super) fn place_of(token: &str) -> Result<Option<FilePlace>, Fault> {
     }
 }
 
+/// Whether `token` names a place in a list of snapshots, or of the files of one.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_place(token: &str) -> bool {
+    token::open::<SnapshotPlace>(TokenKind::Snapshots, "page_token", token).is_ok()
+        || place_of(token).is_ok_and(|place| place.is_some())
+}
+
 /// A snapshot without its files.
 pub(super) fn snapshot_of(snapshot: &PublishedSnapshot) -> v1::Snapshot {
     let mut tables: Vec<v1::SnapshotTable> = snapshot

@@ -10,6 +10,8 @@ mod schedule;
 mod service;
 mod shelf;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::files::is_place;
 pub(crate) use self::publisher::Publisher;
 pub(crate) use self::service::Snapshots;
 pub(crate) use self::shelf::{OpenFile, Shelf};

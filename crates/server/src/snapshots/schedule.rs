@@ -89,7 +89,7 @@ impl Publisher {
         match tidied.await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "snapshots that are over could not be removed")
+                tracing::error!(%error, "snapshots that are over could not be removed");
             }
             Err(error) => tracing::error!(%error, "removing snapshots failed"),
         }

@@ -16,6 +16,7 @@ use super::publisher::Publisher;
 use super::shelf::Shelf;
 use crate::admission::turn;
 use crate::auth::{SIGNED_FOR_MAX, SigningKey};
+use crate::deadline;
 use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
 use crate::http::{Signing, no_signing_key};
@@ -113,7 +114,7 @@ impl SnapshotService for Snapshots {
         &self,
         request: Request<v1::SnapshotServiceFetchRequest>,
     ) -> Result<Response<Self::FetchStream>, Status> {
-        let timeout = outbox::timeout_of(request.metadata());
+        let timeout = deadline::allowed(request.metadata().as_ref());
         let v1::SnapshotServiceFetchRequest {
             id,
             table,

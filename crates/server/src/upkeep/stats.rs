@@ -33,6 +33,7 @@ fn tier_of(known: &TierStatistics) -> Option<v1::TierStats> {
         Tier::Log => v1::Tier::Log,
         Tier::Symbols => v1::Tier::Symbols,
         Tier::Definitions => v1::Tier::Definitions,
+        Tier::Writers => v1::Tier::Writers,
         Tier::Manifests => v1::Tier::Manifests,
         Tier::Quarantine => v1::Tier::Quarantine,
         Tier::Snapshots => v1::Tier::Snapshots,

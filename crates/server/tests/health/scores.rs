@@ -35,6 +35,7 @@ async fn scores_are_those_of_sql_to_the_bit() {
         parameters: vec![Value {
             kind: Some(Kind::TimestampValue(picture.as_of.unwrap())),
         }],
+        ..QueryRequest::default()
     };
     let mut stream = server
         .queries()

@@ -156,3 +156,47 @@ async fn without_tokens_only_this_machine_is_answered() {
         "this server has no key"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_ends_with_its_token() {
+    let access = access();
+    let config = ServerConfig {
+        access: access.clone(),
+        signing_key: Some(SigningKey::from_secret(b"of the test")),
+        ..free_port()
+    };
+    let server = TestServer::with(config, StoreConfig::default()).await;
+    let snapshot = publish(&server.store, "events", 2_500_000, DAY);
+    let path = paths(&server.store, &snapshot, "events").remove(0);
+    let reads = "Authorization: Bearer reads";
+    let mut http = Http::connect(server.http).await;
+    let listed = http
+        .ask("GET", "/snapshots/events/latest?sign_for=60", &[reads])
+        .await;
+    let signed = listed.json()["files"][0]["url"].as_str().map(str::to_owned);
+    let signed = signed.unwrap();
+    let signed = &signed[signed.find("/snapshots/").unwrap()..];
+    let mut open = Vec::new();
+    for (path, headers) in [(path.as_str(), &[reads][..]), (signed, &[])] {
+        let mut http = Http::connect(server.http).await;
+        http.send("GET", path, headers).await;
+        let length: usize = http
+            .head()
+            .await
+            .header("content-length")
+            .unwrap()
+            .parse()
+            .unwrap();
+        open.push((http, length));
+    }
+    access.replace_tokens(Tokens::parse("").unwrap());
+    let mut read = Vec::new();
+    for (http, length) in &mut open {
+        read.push((http.take(*length).await.len(), *length));
+    }
+    assert!(
+        read[0].0 < read[0].1,
+        "{read:?}: it ends before its announced length"
+    );
+    assert_eq!(read[1].0, read[1].1, "a signed URL needs no token");
+}

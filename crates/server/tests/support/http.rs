@@ -114,13 +114,56 @@ impl Http {
     pub async fn ask(&mut self, method: &str, path: &str, headers: &[&str]) -> Answer {
         self.send(method, path, headers).await;
         let mut answer = self.head().await;
-        let length = answer.header("content-length").map(|value| value.parse());
+        let length = answer.header("content-length").map(str::parse::<usize>);
         if method != "HEAD" && answer.status != 304 {
-            let length: usize = length.unwrap_or_else(|| panic!("{answer:?}")).unwrap();
+            let length = length.unwrap_or_else(|| panic!("{answer:?}")).unwrap();
             answer.body = self.take(length).await;
             assert_eq!(answer.body.len(), length, "the body is whole");
         }
         answer
+    }
+
+    /// Posts `body` and takes the whole answer; whether it ended well.
+    pub async fn post(&mut self, path: &str, headers: &[&str], body: &[u8]) -> (Answer, bool) {
+        let length = format!("Content-Length: {}", body.len());
+        let headers: Vec<&str> = headers.iter().copied().chain([length.as_str()]).collect();
+        self.send("POST", path, &headers).await;
+        self.stream.write_all(body).await.unwrap();
+        let mut answer = self.head().await;
+        let is_whole = match answer.header("content-length") {
+            Some(length) => {
+                let length: usize = length.parse().unwrap();
+                answer.body = self.take(length).await;
+                answer.body.len() == length
+            }
+            None => self.chunks(&mut answer.body).await,
+        };
+        (answer, is_whole)
+    }
+
+    /// The chunks of a body; whether the last one came.
+    async fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
+        loop {
+            let end = loop {
+                let found = self.ahead.windows(2).position(|two| two == b"\r\n");
+                match found {
+                    Some(at) => break at,
+                    None if self.more().await == 0 => return false,
+                    None => {}
+                }
+            };
+            let line: Vec<u8> = self.ahead.drain(..end + 2).collect();
+            let digits = std::str::from_utf8(&line).unwrap().trim();
+            let length = usize::from_str_radix(digits, 16).unwrap();
+            let chunk = self.take(length + 2).await;
+            if chunk.len() < length + 2 {
+                return false;
+            }
+            body.extend_from_slice(&chunk[..length]);
+            if length == 0 {
+                return true;
+            }
+        }
     }
 
     pub async fn get(&mut self, path: &str) -> Answer {

@@ -22,7 +22,7 @@ use crate::section::Section;
 use crate::segment::{FileSection, Segment, SegmentEntry};
 use crate::symbols::{StringPiece, SymbolPiece, decode_delta, read_file};
 use crate::wal::{self, FrameKind, decode_events};
-use crate::{definitions, ledger};
+use crate::{definitions, ledger, writer_states};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -58,7 +58,7 @@ pub enum FoundAs {
     /// Where no text of the file explains it; once where the file is Parquet that cannot be read
     /// to its end, so that it cannot be told whether the id is there.
     Elsewhere,
-    /// In the properties, the id or the name of an event, or in a definition.
+    /// In the properties, the id or the name of an event, in a definition, or in the id of a writer.
     Mention,
     /// A part of a longer id, or an id of the other kind.
     OtherId,
@@ -291,7 +291,7 @@ impl Search {
                 .map(|piece| self.symbols(&piece, &mut tally)),
             wal::FOLDER => self.log(file, &mut tally),
             // A sidecar holds properties and checksums.
-            definitions::FOLDER | ledger::COLD_FOLDER => {
+            definitions::FOLDER | ledger::COLD_FOLDER | writer_states::FOLDER => {
                 tally.mention = total;
                 Ok(())
             }
@@ -389,7 +389,8 @@ impl Search {
                     tally.texts(texts(&group.event_ids), &self.id, TextOf::Other);
                     tally.texts(texts(&group.properties), &self.id, TextOf::Other);
                 }
-                FrameKind::Model | FrameKind::View => {
+                // The id of a writer names a process.
+                FrameKind::Model | FrameKind::View | FrameKind::WriterStates => {
                     tally.mention += self.id.hits(payload);
                 }
                 FrameKind::Seal => {}

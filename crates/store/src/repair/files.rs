@@ -11,6 +11,7 @@ use crate::error::{Result, StoreError};
 use crate::manifest::Manifest;
 use crate::segment::Segment;
 use crate::symbols::{Symbols, read_file};
+use crate::writer_states;
 
 /// What of `manifest` is whole.
 pub(super) fn check(
@@ -40,6 +41,17 @@ pub(super) fn check(
             Some(problem) => {
                 let count = file.count;
                 let problem = format!("{problem}; {count} definitions are lost with it");
+                checked.set_aside(&file.name, problem, None);
+            }
+        }
+    }
+    if let Some(file) = &manifest.writers {
+        progress(&file.name);
+        match damage_of(writer_states::read_file(disk, file))? {
+            None => checked.manifest.writers = Some(file.clone()),
+            Some(problem) => {
+                let count = file.count;
+                let problem = format!("{problem}; the numbers of {count} writers are lost with it");
                 checked.set_aside(&file.name, problem, None);
             }
         }

@@ -17,7 +17,7 @@ use crate::error::{Result, StoreError};
 use crate::idempotency::RecentIds;
 use crate::manifest::Manifest;
 use crate::memtable::Memtable;
-use crate::open::{close_file, load_definitions, load_symbols};
+use crate::open::{close_file, load_definitions, load_symbols, load_writers};
 use crate::quarantine;
 use crate::replay::Replay;
 use crate::symbols::{SymbolPiece, Symbols, decode_delta};
@@ -115,7 +115,9 @@ pub(super) fn follow(disk: &dyn Directory, manifest: &mut Manifest) -> Result<()
             prefix(disk, number, |_, file| {
                 if let (None, Some((frame, _))) = (before, file.frames.first()) {
                     before = match frame.kind {
-                        FrameKind::Events | FrameKind::Symbols => Some(frame.seq_first - 1),
+                        FrameKind::Events | FrameKind::Symbols | FrameKind::WriterStates => {
+                            Some(frame.seq_first - 1)
+                        }
                         FrameKind::Model | FrameKind::View => Some(frame.seq_first),
                         FrameKind::Seal => None,
                     };
@@ -153,10 +155,12 @@ pub(super) fn repair(
         memtable: Memtable::default(),
         recent: RecentIds::default(),
         definitions: load_definitions(disk, manifest)?,
+        writers: load_writers(disk, manifest)?,
         seq: manifest.seq,
         received_us: manifest.received_us,
         events: 0,
         definitions_replayed: 0,
+        has_writers: false,
     };
     let numbers = numbers_from(disk, manifest.wal_first)?;
     let mut chain = None;

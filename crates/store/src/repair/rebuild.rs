@@ -22,6 +22,7 @@ use crate::ledger::{COLD_FOLDER, SEGMENT_FOLDER, SYMBOL_FOLDER};
 use crate::manifest::{Manifest, SymbolEntry};
 use crate::segment::{FileSection, Inspected, Segment, SegmentEntry, number_in};
 use crate::symbols::read_file;
+use crate::writer_states;
 
 /// Ranges of missing seqs that are named; more are counted.
 const HOLES_NAMED: usize = 8;
@@ -58,6 +59,19 @@ pub(super) fn is_behind(
         let read = definition_file(disk, name);
         let last = read.as_ref().ok().and_then(|(_, all)| all.last());
         let is_unknown = last.is_some_and(|last| last.received_at_us > reach.received_us);
+        damage_of(read)?;
+        if is_unknown {
+            return Ok(true);
+        }
+    }
+    for name in files_in(disk, writer_states::FOLDER)?
+        .iter()
+        .filter(|name| is_newer(name))
+    {
+        let read = writer_states::inspect_file(disk, name);
+        let states = read.as_ref().map_or(&[][..], |(_, states)| states);
+        let mut times = states.iter().map(|(_, state)| state.last_time_us);
+        let is_unknown = times.any(|time_us| time_us > reach.received_us);
         damage_of(read)?;
         if is_unknown {
             return Ok(true);
@@ -119,6 +133,7 @@ pub(super) fn rebuild(
     }
     let seqs = take_files(found, &mut checked)?;
     take_definitions(disk, manifests, &mut checked, progress)?;
+    take_writers(disk, &mut checked, progress)?;
     for name in files_in(disk, SYMBOL_FOLDER)? {
         progress(&name);
         match read_file(disk, &name) {
@@ -312,6 +327,32 @@ fn take_definitions(
                 manifest.seq = manifest.seq.max(one.seq);
             }
             manifest.definitions.insert(0, entry);
+        }
+    }
+    Ok(())
+}
+
+/// Names the newest whole file of writer states; each holds all of them.
+fn take_writers(
+    disk: &dyn Directory,
+    checked: &mut Checked,
+    progress: &mut dyn FnMut(&str),
+) -> Result<()> {
+    for name in files_in(disk, writer_states::FOLDER)?.into_iter().rev() {
+        progress(&name);
+        match writer_states::inspect_file(disk, &name) {
+            Ok((entry, states)) => {
+                let times = states.iter().map(|(_, state)| state.last_time_us);
+                let manifest = &mut checked.manifest;
+                manifest.received_us = times.fold(manifest.received_us, i64::max);
+                manifest.writers = Some(entry);
+                return Ok(());
+            }
+            outcome => {
+                let problem = damage_of(outcome)?.unwrap_or_default();
+                let problem = format!("{problem}; the numbers of its writers are those before it");
+                checked.set_aside(&name, problem, None);
+            }
         }
     }
     Ok(())

@@ -8,7 +8,7 @@
 //! frame header =
 //!    0 magic u32 "VFRM"      4 version u16         6 kind u16
 //!    8 payload bytes u32    12 events u32         16 group u64
-//!   24 seq first i64        32 received at i64    40 writer u64 (0: none)   48 writer number u64
+//!   24 seq first i64        32 received at i64    40 zero (16 bytes)
 //!   56 previous frame's header crc32c u32         60 payload crc32c u32
 //!   64 header crc32c u32 (of the 64 before)       68 zero u32
 //! ```
@@ -38,18 +38,21 @@ pub(crate) enum FrameKind {
     Model = 3,
     /// One version of a named view.
     View = 4,
+    /// The last numbers of the writers of a commit group.
+    WriterStates = 7,
     /// The clean end of a file.
     Seal = 9,
 }
 
 impl FrameKind {
-    /// Numbers 5 to 8 are kept for erase, retention and writer state.
+    /// Numbers 5, 6 and 8 are kept for what a later version logs.
     fn from_number(number: u16) -> Option<Self> {
         match number {
             1 => Some(Self::Events),
             2 => Some(Self::Symbols),
             3 => Some(Self::Model),
             4 => Some(Self::View),
+            7 => Some(Self::WriterStates),
             9 => Some(Self::Seal),
             _ => None,
         }
@@ -76,6 +79,8 @@ impl<T: Into<String>> From<T> for HeaderError {
 pub(crate) struct Frame {
     pub kind: FrameKind,
     pub payload_bytes: u32,
+    /// Events in the payload; of writer states, those of the events frame of their group, or 0
+    /// where the group has none.
     pub events: u32,
     /// Number of the commit group; they follow each other within the log, and begin again at 1
     /// where no log file is left.
@@ -135,6 +140,16 @@ impl Frame {
             payload_crc32c: word(bytes, 60),
         };
         Ok((frame, crc))
+    }
+
+    /// Whether its commit group ends with it. Symbols, and the numbers that the group gives to
+    /// writers, come before the events that they belong to and count only with them.
+    pub fn ends_group(&self) -> bool {
+        match self.kind {
+            FrameKind::Symbols => false,
+            FrameKind::WriterStates => self.events == 0,
+            FrameKind::Events | FrameKind::Model | FrameKind::View | FrameKind::Seal => true,
+        }
     }
 
     /// Bytes of the whole frame on disk.

@@ -198,7 +198,7 @@ impl Scan {
                 Ok((frame, payload)) => {
                     sealed = frame.kind == FrameKind::Seal;
                     self.at += frame.bytes() as usize;
-                    if frame.kind != FrameKind::Symbols {
+                    if frame.ends_group() {
                         self.next_group = frame.group + 1;
                     }
                     frames.push((frame, payload));
@@ -254,27 +254,26 @@ impl Scan {
         }
     }
 
-    /// A group is written at once, so its symbols may be whole where its events were torn off:
-    /// then none of it counts.
+    /// A group is written at once, so its first frames may be whole where its events were torn
+    /// off: then none of it counts.
     fn drop_cut_group(
         &mut self,
         frames: &mut Vec<(Frame, std::ops::Range<usize>)>,
         end: FileEnd,
     ) -> FileEnd {
-        let Some((last, payload)) = frames.last().filter(|(f, _)| f.kind == FrameKind::Symbols)
-        else {
+        let whole = frames.iter().rposition(|(frame, _)| frame.ends_group());
+        let whole = whole.map_or(0, |last| last + 1);
+        let Some((first, payload)) = frames.get(whole) else {
             return end;
         };
-        let offset = payload.start - FRAME_HEADER_BYTES;
-        self.chain = last.previous_crc32c;
-        let end = FileEnd::Torn {
-            offset: offset as u64,
+        self.at = payload.start - FRAME_HEADER_BYTES;
+        self.chain = first.previous_crc32c;
+        frames.truncate(whole);
+        FileEnd::Torn {
+            offset: self.at as u64,
             end: self.used as u64,
             reason: "a commit group without its events".to_owned(),
-        };
-        self.at = offset;
-        frames.pop();
-        end
+        }
     }
 
     /// The frame at the current place, checked and linked; moves the chain on.

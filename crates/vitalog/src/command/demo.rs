@@ -65,9 +65,7 @@ pub(super) fn run(
     let data = data.map_or_else(|| PathBuf::from(DATA_DEFAULT), Path::to_owned);
     // Before the work, so that it is not done in vain.
     let server = config.server(args.listen.into())?;
-    if server.access.is_open() {
-        refuse_strangers(&server)?;
-    }
+    refuse_strangers(&server)?;
     if data.join(LOCK_NAME).exists() {
         eprintln!("opening the demonstration in {}", data.display());
     } else {
@@ -80,7 +78,7 @@ pub(super) fn run(
             data.display()
         );
     }
-    let source = Source::over(QueryEngine::new(Arc::clone(&store), config.query())?)?;
+    let source = Source::over(QueryEngine::new(Arc::clone(&store), config.query()?)?)?;
     show(&source, &store, &data)?;
     drop(source);
     if args.once {
@@ -88,7 +86,7 @@ pub(super) fn run(
         return Ok(ExitCode::SUCCESS);
     }
     println!();
-    serve(store, config, server)
+    serve(&store, config, server)
 }
 
 /// Makes the demonstration beside its place, and moves it there once it is whole.
@@ -103,7 +101,7 @@ fn make(data: &Path, config: &Config, seed: u64) -> anyhow::Result<()> {
     }
     let store = open_store(&unfinished, config, Missing::Create)?;
     let events = simulate(&store, &unfinished, seed)?;
-    let source = Source::over(QueryEngine::new(Arc::clone(&store), config.query())?)?;
+    let source = Source::over(QueryEngine::new(Arc::clone(&store), config.query()?)?)?;
     match Keeper::of(&source).apply_model(MODEL, false) {
         Ok(_) => {}
         Err(Refusal::Other(error)) => return Err(error),

@@ -75,13 +75,13 @@ pub(super) struct ImportArgs {
 /// Where events go.
 pub(super) enum Target {
     Local(Arc<Store>, PathBuf),
-    Remote(RemoteEvents),
+    Remote(Box<RemoteEvents>),
 }
 
 impl Target {
     pub fn open(url: Option<&str>, data: &Path, config: &Config) -> anyhow::Result<Self> {
         match url {
-            Some(url) => Ok(Self::Remote(RemoteEvents::connect(url)?)),
+            Some(url) => Ok(Self::Remote(Box::new(RemoteEvents::connect(url)?))),
             None => {
                 let store = open_store(data, config, Missing::Create)?;
                 Ok(Self::Local(store, data.to_owned()))

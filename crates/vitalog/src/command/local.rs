@@ -80,5 +80,5 @@ pub(super) fn open_engine(
     missing: Missing,
 ) -> anyhow::Result<QueryEngine> {
     let store = open_store(path, config, missing)?;
-    Ok(QueryEngine::new(store, config.query())?)
+    Ok(QueryEngine::new(store, config.query()?)?)
 }

@@ -5,6 +5,7 @@
 
 mod backup;
 mod compact;
+mod completions;
 mod demo;
 mod erase;
 mod grid;
@@ -13,6 +14,7 @@ mod import;
 mod instant;
 mod keeper;
 mod local;
+mod log;
 mod model;
 mod progress;
 mod receipt;
@@ -22,6 +24,7 @@ mod restore;
 mod retention;
 mod rows;
 mod serve;
+mod settings;
 mod simulate;
 mod snapshot;
 mod source;
@@ -34,10 +37,10 @@ mod view;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::sql::SqlArgs;
+use crate::sql::{SqlArgs, TlsArgs};
 
 /// An event store that keeps the vital signs of a product's customers.
 #[derive(Debug, Parser)]
@@ -49,6 +52,8 @@ struct Arguments {
     /// Settings as TOML; see docs/operations.md.
     #[arg(long, global = true, value_name = "FILE", env = "VITALOG_CONFIG")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -91,6 +96,20 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Set damaged files aside, rebuild what can be rebuilt, and say what is lost.
     Repair,
+    /// The settings that are in force: show.
+    Config(settings::SettingsArgs),
+    /// A script that completes commands and flags in a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// What is logged unless something else is asked for: who serves tells of calls.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "warn,vitalog=info,vitalog_server=info",
+            _ => "warn",
+        }
+    }
 }
 
 /// Where the store lies when nothing says otherwise.
@@ -100,13 +119,6 @@ const DATA_DEFAULT: &str = "vitalog-data";
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("VITALOG_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
-        )
-        .init();
     match obey(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -118,6 +130,8 @@ pub fn run() -> ExitCode {
 
 fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(arguments.config.as_deref())?;
+    let _log = log::start(&config, arguments.command.log_level())?;
+    arguments.tls.set();
     let data = || {
         arguments
             .data
@@ -145,13 +159,13 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(&args, &data(), &config),
         Command::Restore(args) => restore::run(&args, &data()),
         Command::Repair => repair::run(&data(), &config),
+        Command::Config(args) => settings::run(&args, arguments.config.as_deref()),
+        Command::Completions(args) => Ok(completions::run(&args, &mut Arguments::command())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

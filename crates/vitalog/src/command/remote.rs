@@ -4,18 +4,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::ipc::writer::StreamWriter;
 use tokio::runtime::Runtime;
-use tonic::transport::Channel;
 use vitalog_event::{EventBatch, Rejection, RejectionCode, schema};
 use vitalog_store::AppendReceipt;
 use vitalog_wire::vitalog::v1::append_request::Batch;
 use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
-use vitalog_wire::vitalog::v1::{AppendRequest, AppendResponse};
+use vitalog_wire::vitalog::v1::{AppendRequest, AppendResponse, Rejected};
 
-use crate::sql::{Bearer, Line};
+use crate::sql::{Bearer, Line, connect, parse_url};
 
 /// Events of one call: a batch of them stays far below the server's 10 MiB.
 const EVENTS_A_CALL: usize = 8 << 10;
@@ -36,13 +35,8 @@ impl RemoteEvents {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let Some(address) = url.strip_prefix("grpc://") else {
-            bail!("{url}: expected grpc://HOST:PORT");
-        };
-        let endpoint = Channel::from_shared(format!("http://{address}"))?;
-        let channel = runtime
-            .block_on(endpoint.connect())
-            .with_context(|| format!("cannot reach a server at {url}"))?;
+        let address = parse_url(url).map_err(anyhow::Error::msg)?;
+        let channel = runtime.block_on(connect(&address))?;
         Ok(Self {
             runtime,
             client: EventServiceClient::new(Bearer::of_environment()?.over(channel)),
@@ -58,7 +52,7 @@ impl RemoteEvents {
         let mut receipt = AppendReceipt::default();
         for first in (0..whole.num_rows()).step_by(step) {
             let part = whole.slice(first, step.min(whole.num_rows() - first));
-            let response = self.call(&encode(&part)?)?;
+            let response = self.append_part(&part)?;
             receipt.last_seq = response.last_seq as i64;
             receipt.accepted += response.accepted as usize;
             receipt.duplicates += response.duplicates as usize;
@@ -72,6 +66,32 @@ impl RemoteEvents {
                 }));
         }
         Ok(receipt)
+    }
+
+    /// Appends what one call takes; the answer names every rejected event. One call's answer leaves
+    /// out what is too much for it: then the events behind the last that it names are sent once
+    /// more. Those of them that went in are known, so that only the rejected ones are news.
+    fn append_part(&mut self, part: &RecordBatch) -> anyhow::Result<AppendResponse> {
+        let mut answer = self.call(&encode(part)?)?;
+        while answer.rejected_omitted > 0 {
+            let last = answer.rejected.last();
+            let next = last.map_or(0, |last| last.index as usize + 1);
+            let next = next.min(part.num_rows());
+            let rest = part.slice(next, part.num_rows() - next);
+            let more = self.call(&encode(&rest)?)?;
+            if more.rejected.is_empty() && more.rejected_omitted > 0 {
+                bail!("{}: an answer names none of its rejected events", self.url);
+            }
+            answer.last_seq = answer.last_seq.max(more.last_seq);
+            answer.accepted += more.accepted;
+            answer.rejected_omitted = more.rejected_omitted;
+            let named = more.rejected.into_iter().map(|rejected| Rejected {
+                index: rejected.index + next as u64,
+                ..rejected
+            });
+            answer.rejected.extend(named);
+        }
+        Ok(answer)
     }
 
     /// Every event has an id, so a call may be repeated.

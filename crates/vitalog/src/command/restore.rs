@@ -21,7 +21,14 @@ pub(super) struct RestoreArgs {
 }
 
 /// The folders that a restore which was cut short may have left.
-const FOLDERS: [&str; 5] = ["cold", "definitions", "manifest", "segments", "symbols"];
+const FOLDERS: [&str; 6] = [
+    "cold",
+    "definitions",
+    "manifest",
+    "segments",
+    "symbols",
+    "writers",
+];
 
 pub(super) fn run(args: &RestoreArgs, data: &Path) -> anyhow::Result<ExitCode> {
     if !args.from.join("manifest").is_dir() {

@@ -19,7 +19,7 @@ use crate::sql::{Backend, Remote, parse_url};
 /// The flag that names a server.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct SourceArgs {
-    /// Ask a server at grpc://HOST:PORT and not a directory.
+    /// Ask a server at grpc://HOST:PORT (grpcs:// with TLS) and not a directory.
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     url: Option<String>,
 }
@@ -63,7 +63,7 @@ impl Source {
             }
             None => {
                 let store = open_store(data, config, missing)?;
-                let engine = QueryEngine::new(Arc::clone(&store), config.query())?;
+                let engine = QueryEngine::new(Arc::clone(&store), config.query()?)?;
                 (Backend::Local(engine), Some(store))
             }
         };

@@ -2,8 +2,12 @@
 //!
 //! Unknown sections and keys are errors, so that a mistyped one is not silently without effect.
 
+mod guarding;
+mod in_force;
+mod limits;
 mod machine;
 mod serving;
+mod shown;
 mod span;
 
 use std::path::Path;
@@ -11,10 +15,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use toml::{Table, Value};
-use vitalog_query::QueryConfig;
 use vitalog_store::{Durability, StoreConfig};
 
-pub use self::serving::{Addresses, AuthSection, ServerSection, SnapshotSection, TableList};
+pub use self::guarding::{ClientAuthName, LogFormat, LogSection, MetricsSection, TlsSection};
+pub use self::limits::{QuerySection, ServerSection};
+pub use self::serving::{Addresses, AuthSection, SnapshotSection, TableList};
+pub use self::shown::Settings;
 pub use self::span::Span;
 
 /// Environment variables that are settings begin so and hold `__` between section and key.
@@ -32,6 +38,12 @@ pub struct Config {
     pub query: QuerySection,
     /// Who may call.
     pub auth: AuthSection,
+    /// TLS of the listeners.
+    pub tls: TlsSection,
+    /// What is logged, and how.
+    pub log: LogSection,
+    /// `/metrics`.
+    pub metrics: MetricsSection,
     /// Published snapshots.
     pub snapshot: SnapshotSection,
 }
@@ -75,28 +87,13 @@ pub enum DurabilityName {
     Buffered,
 }
 
-/// `[query]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QuerySection {
-    /// Bytes that statements may hold at once.
-    pub memory_bytes: Option<usize>,
-    /// Threads that scan.
-    pub scan_threads: Option<usize>,
-}
-
 impl Config {
     /// Reads the file, where one is named, and the environment.
     ///
     /// # Errors
     /// A file that cannot be read, a value of the wrong type, an unknown section or key.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
-        let text = match file {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-            None => String::new(),
-        };
-        Self::parse(&text, std::env::vars())
+        Self::parse(&read(file)?, environment())
             .with_context(|| file.map_or("settings".to_owned(), |path| path.display().to_string()))
     }
 
@@ -106,20 +103,16 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let mut table: Table = text.parse()?;
         for (name, value) in environment {
-            let Some((section, key)) = name
-                .strip_prefix(PREFIX)
-                .and_then(|rest| rest.split_once("__"))
-            else {
+            let Some((section, key)) = variable(&name) else {
                 continue;
             };
-            let section = section.to_ascii_lowercase();
             let entry = table
                 .entry(section.clone())
                 .or_insert_with(|| Table::new().into());
             let Value::Table(entry) = entry else {
                 bail!("{section} is a section, not a value");
             };
-            entry.insert(key.to_ascii_lowercase(), typed(&value));
+            entry.insert(key, typed(&value));
         }
         Ok(table.try_into()?)
     }
@@ -154,17 +147,6 @@ impl Config {
             ..default
         }
     }
-
-    /// The settings of statements.
-    #[must_use]
-    pub fn query(&self) -> QueryConfig {
-        let default = QueryConfig::default();
-        QueryConfig {
-            memory_bytes: self.query.memory_bytes.unwrap_or(default.memory_bytes),
-            scan_threads: self.query.scan_threads.unwrap_or(default.scan_threads),
-            ..default
-        }
-    }
 }
 
 impl From<DurabilityName> for Durability {
@@ -174,6 +156,31 @@ impl From<DurabilityName> for Durability {
             DurabilityName::Buffered => Self::Buffered,
         }
     }
+}
+
+/// The text of the file, where one is named.
+fn read(file: Option<&Path>) -> anyhow::Result<String> {
+    match file {
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+        }
+        None => Ok(String::new()),
+    }
+}
+
+/// The variables of the environment. What is no Unicode is none of ours in a name, and in a value
+/// shows as what it is not.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.to_string_lossy().into_owned()))
+    })
+}
+
+/// Section and key of the setting that an environment variable of this name is.
+fn variable(name: &str) -> Option<(String, String)> {
+    let (section, key) = name.strip_prefix(PREFIX)?.split_once("__")?;
+    Some((section.to_ascii_lowercase(), key.to_ascii_lowercase()))
 }
 
 /// Bytes of hot files where nothing says otherwise: a quarter of the memory, so that what is asked
@@ -218,11 +225,8 @@ mod tests {
         assert_eq!(port(Some("127.0.0.1:3")), 3);
         assert_eq!(config.store().durability, Durability::Buffered);
         assert_eq!(
-            parse("", &[("VITALOG_DATA", "x"), ("PATH", "y")])
-                .expect("valid")
-                .query()
-                .memory_bytes,
-            QueryConfig::default().memory_bytes
+            parse("", &[("VITALOG_DATA", "x"), ("PATH", "y")]).expect("valid"),
+            Config::default()
         );
     }
 
@@ -253,6 +257,9 @@ mod tests {
             ("[snapshot]\nevery = \"1 hour\"", "1 hour"),
             ("[snapshot]\ntables = 7", "list of names"),
             ("[auth]\ntokens = \"x\"", "tokens"),
+            ("[server]\nqueries = 1", "queries"),
+            ("[query]\ndeadline = 60", "60"),
+            ("[query]\nresult_rows_max = -1", "-1"),
         ] {
             let error = format!("{:#}", parse(text, &[]).expect_err(text));
             assert!(error.contains(named), "{error}");

@@ -1,4 +1,4 @@
-//! The sections that make a server: `[server]`, `[auth]`, `[snapshot]`.
+//! What a server is made of: the sections `[auth]` and `[snapshot]`, and those of others together.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,25 +12,13 @@ use super::Config;
 use super::span::Span;
 
 /// Within which time an erasure is done where nothing says otherwise.
-const ERASURE_DEADLINE: Span = Span::hours(72);
+pub(super) const ERASURE_DEADLINE: Span = Span::hours(72);
 /// The lease of a snapshot where nothing says otherwise.
 const LEASE: Span = Span::hours(24);
 /// The longest lease where nothing says otherwise, and the erasure deadline leaves room.
 const LEASE_MAX: Span = Span::hours(48);
 /// Most bytes of a file of tokens or of a key.
 const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// `[server]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerSection {
-    /// Address of the gRPC listener.
-    pub grpc: Option<SocketAddr>,
-    /// Address of the HTTP listener.
-    pub http: Option<SocketAddr>,
-    /// Where clients reach the HTTP listener, as in `https://vitalog.example.com`.
-    pub public_url: Option<String>,
-}
 
 /// `[auth]`
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -60,14 +48,14 @@ pub struct SnapshotSection {
     pub signing_key_file: Option<PathBuf>,
 }
 
-/// Names of tables: a list, or one text with commas, as the environment has it.
+/// Names: a list, or one text with commas, as the environment has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableList(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for TableList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected a list of names of tables")]
+        #[serde(untagged, expecting = "expected a list of names")]
         enum Form {
             List(Vec<String>),
             Text(String),
@@ -92,19 +80,37 @@ impl Config {
     /// The settings of a server, with the secrets of the files that they name.
     ///
     /// # Errors
-    /// A file that cannot be read or is none of its kind; settings that contradict each other.
+    /// A file that cannot be read or is none of its kind; a limit outside its range; settings that
+    /// contradict each other.
     pub fn server(&self, addresses: Addresses) -> anyhow::Result<ServerConfig> {
-        let default = ServerConfig::default();
+        let default = self.limits()?;
         let given = &self.server;
+        let (public_url, web_origins) = self.web()?;
         Ok(ServerConfig {
             grpc: addresses.grpc.or(given.grpc).unwrap_or(default.grpc),
             http: addresses.http.or(given.http).unwrap_or(default.http),
-            public_url: given.public_url.as_deref().map(public_url).transpose()?,
+            public_url,
             access: self.access()?,
+            tls: self.tls.load()?,
+            web_origins,
+            metrics_open: self.metrics.open.unwrap_or(default.metrics_open),
+            slow_call: self.log.slow.map(Span::duration).or(default.slow_call),
             signing_key: Some(self.signing_key()?),
             snapshots: self.snapshots()?,
             ..default
         })
+    }
+
+    /// The public URL, and the origins of pages that may call.
+    ///
+    /// # Errors
+    /// One that is none.
+    pub(super) fn web(&self) -> anyhow::Result<(Option<String>, Vec<String>)> {
+        let given = &self.server;
+        let public_url = given.public_url.as_deref().map(public_url).transpose()?;
+        let origins = given.web_origins.as_ref().map(|origins| &origins.0);
+        let origins = origins.into_iter().flatten().map(|text| origin(text));
+        Ok((public_url, origins.collect::<anyhow::Result<_>>()?))
     }
 
     /// What is published, and when.
@@ -152,13 +158,28 @@ impl Config {
     }
 
     fn access(&self) -> anyhow::Result<Access> {
-        let Some(path) = &self.auth.tokens_file else {
+        let Some(tokens) = self.tokens()? else {
             return Ok(Access::open());
+        };
+        ensure!(
+            !tokens.is_empty(),
+            "[auth] tokens_file has no token; `vitalog token new` makes one"
+        );
+        Ok(Access::with_tokens(tokens))
+    }
+
+    /// The tokens of the file as it is now; `None` where none is named.
+    ///
+    /// # Errors
+    /// The file cannot be read or is none of its kind.
+    pub fn tokens(&self) -> anyhow::Result<Option<Tokens>> {
+        let Some(path) = &self.auth.tokens_file else {
+            return Ok(None);
         };
         let bytes = read_secret(path, "[auth] tokens_file")?;
         let text = String::from_utf8(bytes).with_context(|| path.display().to_string())?;
         let tokens = Tokens::parse(&text).with_context(|| path.display().to_string())?;
-        Ok(Access::with_tokens(tokens))
+        Ok(Some(tokens))
     }
 
     fn signing_key(&self) -> anyhow::Result<SigningKey> {
@@ -190,6 +211,23 @@ fn read_secret(path: &Path, setting: &str) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(failed)
 }
 
+/// `text` as browsers write the origin of a page: scheme, host, and a port that is not the usual
+/// one.
+fn origin(text: &str) -> anyhow::Result<String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_plain = |byte: u8| is_plain(byte) || b"-.:[]".contains(&byte);
+    match rest {
+        Some(rest) if !rest.is_empty() && rest.bytes().all(is_plain) => Ok(text.to_owned()),
+        _ => bail!(
+            "[server] web_origins has {text:?}, expected an origin as browsers write it, in small \
+             letters and without a path: https://app.example.com"
+        ),
+    }
+}
+
 /// `text` as what stands before the paths of files, without a slash at its end.
 fn public_url(text: &str) -> anyhow::Result<String> {
     let rest = text
@@ -199,6 +237,9 @@ fn public_url(text: &str) -> anyhow::Result<String> {
     match rest {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(is_plain) => {
             Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ if text.contains('@') => {
+            bail!("[server] public_url has a user or a password; it needs none")
         }
         _ => bail!(
             "[server] public_url is {text:?}, expected http:// or https:// with a host, and no \
@@ -289,6 +330,33 @@ mod tests {
         ] {
             assert_eq!(url(text), None, "{text}");
         }
+        let refused = public_url("https://ada:secret@example.com").expect_err("a user");
+        assert!(!refused.to_string().contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        for text in [
+            "https://app.example.com",
+            "http://localhost:3000",
+            "http://[::1]:80",
+        ] {
+            assert_eq!(origin(text).expect(text), text);
+        }
+        for text in [
+            "",
+            "*",
+            "app.example.com",
+            "https://",
+            "https://A.example",
+            "https://a/",
+        ] {
+            let error = origin(text).expect_err(text).to_string();
+            assert!(error.contains("web_origins"), "{error}");
+        }
+        let text = "[server]\nweb_origins = \"https://a.example, https://b.example\"";
+        let server = config(text).server(Addresses::default()).expect("two");
+        assert_eq!(server.web_origins.len(), 2);
     }
 
     #[test]

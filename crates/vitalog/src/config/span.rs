@@ -22,6 +22,12 @@ impl Span {
         Self(Duration::from_secs(hours * 3_600))
     }
 
+    /// So many seconds.
+    #[must_use]
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
     /// As the standard library has it.
     #[must_use]
     pub const fn duration(self) -> Duration {

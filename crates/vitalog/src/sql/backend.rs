@@ -36,6 +36,8 @@ impl Backend {
             Self::Local(engine) => {
                 let request = QueryRequest {
                     access: Access::Local,
+                    // It is alone, and may have all that there is.
+                    memory_bytes_max: Some(usize::MAX),
                     ..QueryRequest::new(sql)
                 };
                 let stream = engine.query(request).await?;

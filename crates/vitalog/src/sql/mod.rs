@@ -8,11 +8,11 @@
 mod backend;
 mod bearer;
 mod catalog;
+mod channel;
 mod completion;
 mod directive;
 mod execution;
 mod format;
-mod nested;
 mod remote;
 mod repl;
 mod statements;
@@ -31,10 +31,11 @@ use vitalog_query::QueryEngine;
 
 pub(crate) use self::backend::Backend;
 pub(crate) use self::bearer::{Bearer, Line};
+pub(crate) use self::channel::{TlsArgs, connect, parse_url};
 use self::execution::{Executor, Interrupt, Outcome};
 pub(crate) use self::format::Screen;
 pub use self::format::{OutputFormat, write_batches};
-pub(crate) use self::remote::{Remote, failure, parse_url};
+pub(crate) use self::remote::{Remote, failure};
 use self::statements::split;
 pub(crate) use self::table::{cut, text_width, visible};
 
@@ -50,7 +51,7 @@ pub struct SqlArgs {
     /// How answers are written.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: OutputFormat,
-    /// Asks a server at grpc://HOST:PORT and not a directory.
+    /// Asks a server at grpc://HOST:PORT (grpcs:// with TLS) and not a directory.
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     url: Option<String>,
 }

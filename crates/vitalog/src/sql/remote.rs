@@ -4,14 +4,12 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::ipc::reader::StreamDecoder;
 use futures::stream::{StreamExt, try_unfold};
-use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 use vitalog_wire::vitalog::v1::catalog_service_client::CatalogServiceClient;
 use vitalog_wire::vitalog::v1::model_service_client::ModelServiceClient;
@@ -25,9 +23,7 @@ use vitalog_wire::vitalog::v1::{
 use super::backend::Answer;
 use super::bearer::{Bearer, Line};
 use super::catalog::{Catalog, Table, model_names};
-
-/// How long a connection may take to come up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::channel::{self, innermost};
 
 /// Largest message that is taken; servers send less.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -42,37 +38,13 @@ pub(crate) struct Remote {
     catalog: CatalogServiceClient<Line>,
 }
 
-/// The address of `grpc://HOST:PORT` as the transport takes it.
-///
-/// # Errors
-/// Any other form.
-pub(crate) fn parse_url(url: &str) -> Result<String, String> {
-    let wrong = || format!("{url:?} is no address of a server: expected grpc://HOST:PORT");
-    let authority = url
-        .strip_prefix("grpc://")
-        .ok_or_else(wrong)?
-        .trim_end_matches('/');
-    let (host, port) = authority.rsplit_once(':').ok_or_else(wrong)?;
-    if host.is_empty() || port.parse::<u16>().is_err() || authority.contains(['/', '?', '#', '@']) {
-        return Err(wrong());
-    }
-    Ok(format!("http://{authority}"))
-}
-
 impl Remote {
-    /// Connects to `address`, as [`parse_url`] gives it.
+    /// Connects to `address`, as [`parse_url`](channel::parse_url) gives it.
     ///
     /// # Errors
     /// Nobody answers there.
     pub async fn connect(address: &str) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(address.to_owned())?.connect_timeout(CONNECT_TIMEOUT);
-        let channel = endpoint.connect().await.map_err(|error| {
-            let server = address.strip_prefix("http://").unwrap_or(address);
-            anyhow!(
-                "cannot reach a server at grpc://{server}: {}",
-                innermost(&error)
-            )
-        })?;
+        let channel = channel::connect(address).await?;
         let line = Bearer::of_environment()?.over(channel);
         let queries = QueryServiceClient::new(line.clone());
         let catalog = CatalogServiceClient::new(line.clone());
@@ -205,8 +177,8 @@ impl Reading {
         match message.part {
             Some(Part::ArrowIpc(bytes)) => self.decode(bytes.into())?,
             Some(Part::Statistics(_)) => self.is_whole = true,
-            // Parts that later servers send and this client does not know.
-            None => {}
+            // Signs of life, and parts that later servers send and this client does not know.
+            Some(Part::Started(_) | Part::Heartbeat(_) | Part::JsonRows(_)) | None => {}
         }
         Ok(true)
     }
@@ -235,41 +207,9 @@ pub(crate) fn failure(status: Status) -> anyhow::Error {
     }
 }
 
-/// The cause at the end of the chain, which is the one that says something.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_of_servers() {
-        let address = |url| parse_url(url).ok();
-        assert_eq!(
-            address("grpc://127.0.0.1:50051").as_deref(),
-            Some("http://127.0.0.1:50051")
-        );
-        assert_eq!(
-            address("grpc://[::1]:50051/").as_deref(),
-            Some("http://[::1]:50051")
-        );
-        for wrong in [
-            "127.0.0.1:50051",
-            "http://a:1",
-            "grpc://a",
-            "grpc://:1",
-            "grpc://a:b",
-            "grpc://a:1/x",
-        ] {
-            assert_eq!(address(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn the_words_of_the_server_are_kept() {

@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use rustyline::GraphemeClusterMode;
+use vitalog_server::rows::{flat_batch, flat_schema};
 
 use super::format::{AnswerWriter, Screen};
-use super::nested::{flat_batch, flat_schema};
 
 /// Rows shown of one answer.
 pub(super) const ROWS_MAX: usize = 10_000;

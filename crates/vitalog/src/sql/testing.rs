@@ -10,8 +10,9 @@ use vitalog_server::{Server, ServerConfig};
 use vitalog_store::{Store, StoreConfig, SystemClock};
 
 use super::backend::Backend;
+use super::channel::parse_url;
 use super::execution::{Executor, Interrupt};
-use super::remote::{Remote, parse_url};
+use super::remote::Remote;
 
 /// A store that goes with its directory.
 pub(super) struct Fixture {

@@ -623,8 +623,8 @@ pub struct Event {
     /// infinities are rejected. Absent is NULL, which differs from 0.
     #[prost(double, optional, tag = "6")]
     pub value: ::core::option::Option<f64>,
-    /// Anything else: the text of one JSON object without duplicate keys, nested at most 32 deep.
-    /// Kept as canonical JSON of at most 65,536 bytes: compact, keys in order, the text of numbers
+    /// Anything else: the text of one JSON object of at most 65,536 bytes, without duplicate keys,
+    /// nested at most 32 deep. Kept as canonical JSON: compact, keys in order, the text of numbers
     /// unchanged. It is text because google.protobuf.Struct turns every number into a double and
     /// loses 64-bit integers. Absent is NULL; present and empty is rejected.
     #[prost(string, optional, tag = "7")]
@@ -679,7 +679,8 @@ pub struct EventBatch {
     pub events: ::prost::alloc::vec::Vec<Event>,
 }
 /// What became of a batch. Every event is accepted, a duplicate, or rejected:
-/// accepted + duplicates + the length of rejected is the number of events sent.
+/// accepted + duplicates + the length of rejected + rejected_omitted is the number of events sent.
+/// Encoded it stays below 4 MiB, which is what clients read by default.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppendResponse {
     /// The highest seq among the events accepted by this call; where it accepted none, the last
@@ -693,10 +694,11 @@ pub struct AppendResponse {
     /// content.
     #[prost(uint64, tag = "3")]
     pub duplicates: u64,
-    /// The events that were refused, ascending by index.
+    /// The events that were refused, ascending by index: the first ones, up to 960 KiB of them.
     #[prost(message, repeated, tag = "4")]
     pub rejected: ::prost::alloc::vec::Vec<Rejected>,
-    /// Ids the server made for events without one, ascending by index; rejected events have none.
+    /// Ids the server made for events without one, ascending by index; rejected events have none. The
+    /// first ones, up to 3 MiB of them.
     #[prost(message, repeated, tag = "5")]
     pub assigned_ids: ::prost::alloc::vec::Vec<AssignedId>,
     /// True when an event carried no id and the request no request_id, so that random ids were made:
@@ -707,6 +709,14 @@ pub struct AppendResponse {
     /// first_seq + accepted - 1; absent where it accepted none.
     #[prost(uint64, optional, tag = "7")]
     pub first_seq: ::core::option::Option<u64>,
+    /// Number of events that were refused and are not in rejected, as it was full; their indexes are
+    /// above that of its last. 0 where rejected has all.
+    #[prost(uint64, tag = "8")]
+    pub rejected_omitted: u64,
+    /// Number of ids that were made and are not in assigned_ids, as it was full; their indexes are
+    /// above that of its last. 0 where assigned_ids has all.
+    #[prost(uint64, tag = "9")]
+    pub assigned_ids_omitted: u64,
 }
 /// One refused event and the reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -735,6 +745,128 @@ pub struct AssignedId {
     /// The id under which the event is kept.
     #[prost(string, tag = "2")]
     pub event_id: ::prost::alloc::string::String,
+}
+/// What a writer sends. The encoded message may hold as many bytes as opened grants, 4 MiB by
+/// default.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppendStreamRequest {
+    /// Required.
+    #[prost(oneof = "append_stream_request::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<append_stream_request::Part>,
+}
+/// Nested message and enum types in `AppendStreamRequest`.
+pub mod append_stream_request {
+    /// Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// Who writes. The first message, and only the first.
+        #[prost(message, tag = "1")]
+        Open(super::AppendStreamOpen),
+        /// A batch. Every message but the first.
+        #[prost(message, tag = "2")]
+        Batch(super::AppendStreamBatch),
+    }
+}
+/// Opens a stream for a writer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppendStreamOpen {
+    /// A name that the sender keeps over restarts, 1 to 128 bytes of UTF-8. It is kept by the store
+    /// and no erasure finds it: name a process or a partition, not a person. Required.
+    #[prost(string, tag = "1")]
+    pub writer_id: ::prost::alloc::string::String,
+}
+/// One batch of a writer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppendStreamBatch {
+    /// The writer's number for it: the last durable one plus 1, and so on without a gap. Required,
+    /// from 1.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// What to append, at most 65,536 events. A batch without events is allowed and takes its number.
+    /// Events without an id get one; sending the batch again under its number is safe even then.
+    #[prost(message, optional, tag = "2")]
+    pub append: ::core::option::Option<AppendRequest>,
+}
+/// What a writer is told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppendStreamResponse {
+    /// Always set.
+    #[prost(oneof = "append_stream_response::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<append_stream_response::Part>,
+}
+/// Nested message and enum types in `AppendStreamResponse`.
+pub mod append_stream_response {
+    /// Always set.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// The first message.
+        #[prost(message, tag = "1")]
+        Opened(super::AppendStreamOpened),
+        /// The outcome of one batch.
+        #[prost(message, tag = "2")]
+        Ack(super::AppendStreamAck),
+    }
+}
+/// The stream is open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppendStreamOpened {
+    /// The last durable number of this writer; 0 where it has none. The next batch has the number
+    /// after it.
+    #[prost(uint64, tag = "1")]
+    pub last_number: u64,
+    /// Bytes of encoded AppendStreamRequest messages that may be under way. Each message with a batch
+    /// takes its encoded length from this credit, and its ack gives it back. A message that does not
+    /// fit is not to be sent yet; one that is larger than this is never to be sent.
+    #[prost(uint64, tag = "2")]
+    pub credit_bytes: u64,
+}
+/// The outcome of one batch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppendStreamAck {
+    /// The number of the batch, as it was sent.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Credit that is given back, in bytes.
+    #[prost(uint64, tag = "4")]
+    pub credit_bytes: u64,
+    /// Exactly one is set.
+    #[prost(oneof = "append_stream_ack::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<append_stream_ack::Outcome>,
+}
+/// Nested message and enum types in `AppendStreamAck`.
+pub mod append_stream_ack {
+    /// Exactly one is set.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// Durable, all of it: number and events. Every event is accepted, a duplicate or rejected;
+        /// rejected events do not keep the number from being taken.
+        #[prost(message, tag = "2")]
+        Appended(super::AppendResponse),
+        /// Nothing of the batch was appended. Its details are those of a failed call; for ALREADY_EXISTS
+        /// and OUT_OF_RANGE the metadata of ErrorInfo carries last_number.
+        #[prost(message, tag = "3")]
+        Status(super::super::super::google::rpc::Status),
+    }
+}
+/// Whose state.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetWriterStateRequest {
+    /// The writer's id, 1 to 128 bytes. Required.
+    #[prost(string, tag = "1")]
+    pub writer_id: ::prost::alloc::string::String,
+}
+/// The state of a writer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetWriterStateResponse {
+    /// The last durable number; 0 where the writer is not known.
+    #[prost(uint64, tag = "1")]
+    pub last_number: u64,
+    /// The last_seq of that batch's answer; 0 where the writer is not known.
+    #[prost(uint64, tag = "2")]
+    pub last_seq: u64,
+    /// When that batch became durable, in microseconds; absent where the writer is not known.
+    #[prost(message, optional, tag = "3")]
+    pub last_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Which part of the log to stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -893,6 +1025,79 @@ pub mod event_service_client {
                 .insert(GrpcMethod::new("vitalog.v1.EventService", "Append"));
             self.inner.unary(req, path, codec).await
         }
+        /// Appends batches, one after another, each exactly once. A writer numbers its batches 1, 2, 3 …;
+        /// the number becomes durable together with the events, so a batch that is sent again is known
+        /// by its number, whatever its events carry. Numbers outlive streams, connections and restarts
+        /// of the server.
+        ///
+        /// The first message is open; the answer to it is opened, with the last durable number. Every
+        /// batch after it is answered by one ack, in the order of sending, once its outcome is durable.
+        /// Many may be under way at once, as far as the credit goes. An ack whose status is not OK
+        /// appended nothing of its batch; the stream stays open:
+        /// ALREADY_EXISTS: the number is durable already, nothing is left to do for it.
+        /// OUT_OF_RANGE: a number before it is missing; go on with the one after last_number. Where one
+        /// batch fails, those that were sent behind it fail so.
+        /// Any other: the number is still free, for the same batch mended, or for another.
+        ///
+        /// The stream itself ends with UNAVAILABLE where the server leaves, or where the outcome of a
+        /// batch is unknown; with RESOURCE_EXHAUSTED where the client sent more than its credit. Acks of
+        /// everything that was decided come before. To go on, open a new stream: opened tells the last
+        /// durable number.
+        ///
+        /// One writer id is for one sender at a time: of two that send the same number, one is told
+        /// ALREADY_EXISTS.
+        pub async fn append_stream(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::AppendStreamRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AppendStreamResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.EventService/AppendStream",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.EventService", "AppendStream"));
+            self.inner.streaming(req, path, codec).await
+        }
+        /// What the log knows of a writer: where it resumes. A writer that it does not know has the last
+        /// number 0; that is no error.
+        pub async fn get_writer_state(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetWriterStateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetWriterStateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.EventService/GetWriterState",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.EventService", "GetWriterState"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the log in order of seq, without gaps but for erased and expired events, up to the
         /// last durable event; with follow it stays open and sends what becomes durable afterwards. Only
         /// durable events are sent. To resume, call again with the last next_seq received.
@@ -947,6 +1152,49 @@ pub mod event_service_server {
             &self,
             request: tonic::Request<super::AppendRequest>,
         ) -> std::result::Result<tonic::Response<super::AppendResponse>, tonic::Status>;
+        /// Server streaming response type for the AppendStream method.
+        type AppendStreamStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AppendStreamResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Appends batches, one after another, each exactly once. A writer numbers its batches 1, 2, 3 …;
+        /// the number becomes durable together with the events, so a batch that is sent again is known
+        /// by its number, whatever its events carry. Numbers outlive streams, connections and restarts
+        /// of the server.
+        ///
+        /// The first message is open; the answer to it is opened, with the last durable number. Every
+        /// batch after it is answered by one ack, in the order of sending, once its outcome is durable.
+        /// Many may be under way at once, as far as the credit goes. An ack whose status is not OK
+        /// appended nothing of its batch; the stream stays open:
+        /// ALREADY_EXISTS: the number is durable already, nothing is left to do for it.
+        /// OUT_OF_RANGE: a number before it is missing; go on with the one after last_number. Where one
+        /// batch fails, those that were sent behind it fail so.
+        /// Any other: the number is still free, for the same batch mended, or for another.
+        ///
+        /// The stream itself ends with UNAVAILABLE where the server leaves, or where the outcome of a
+        /// batch is unknown; with RESOURCE_EXHAUSTED where the client sent more than its credit. Acks of
+        /// everything that was decided come before. To go on, open a new stream: opened tells the last
+        /// durable number.
+        ///
+        /// One writer id is for one sender at a time: of two that send the same number, one is told
+        /// ALREADY_EXISTS.
+        async fn append_stream(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::AppendStreamRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::AppendStreamStream>,
+            tonic::Status,
+        >;
+        /// What the log knows of a writer: where it resumes. A writer that it does not know has the last
+        /// number 0; that is no error.
+        async fn get_writer_state(
+            &self,
+            request: tonic::Request<super::GetWriterStateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetWriterStateResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the Read method.
         type ReadStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ReadResponse, tonic::Status>,
@@ -1068,6 +1316,99 @@ pub mod event_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AppendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.EventService/AppendStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct AppendStreamSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::StreamingService<super::AppendStreamRequest>
+                    for AppendStreamSvc<T> {
+                        type Response = super::AppendStreamResponse;
+                        type ResponseStream = T::AppendStreamStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::AppendStreamRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::append_stream(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AppendStreamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.EventService/GetWriterState" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetWriterStateSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::GetWriterStateRequest>
+                    for GetWriterStateSvc<T> {
+                        type Response = super::GetWriterStateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetWriterStateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::get_writer_state(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetWriterStateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2818,6 +3159,41 @@ pub struct QueryRequest {
     /// INVALID_ARGUMENT names a value that is missing, left over or of a type that does not fit.
     #[prost(message, repeated, tag = "3")]
     pub parameters: ::prost::alloc::vec::Vec<Value>,
+    /// Wait until this seq can be read, at most as long as the server lets calls queue (5 s by
+    /// default), then fail with OUT_OF_RANGE. An event that was acknowledged can always be read by
+    /// the next statement of this server; a seq that came by another way can be waited for.
+    #[prost(uint64, optional, tag = "4")]
+    pub min_seq: ::core::option::Option<u64>,
+    /// What this statement may take at most. Absent leaves it to the server.
+    #[prost(message, optional, tag = "5")]
+    pub limits: ::core::option::Option<QueryLimits>,
+    /// How rows are sent. Unspecified means ARROW.
+    #[prost(enumeration = "QueryFormat", tag = "6")]
+    pub format: i32,
+    /// An id by which the statement is listed and can be cancelled: 1 to 128 visible ASCII
+    /// characters. ALREADY_EXISTS where a statement of this id is running. Absent gets a UUID.
+    #[prost(string, optional, tag = "7")]
+    pub query_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// What a statement may take. A limit is a guard, not a cut: a statement that would pass one fails
+/// with RESOURCE_EXHAUSTED, after some of its rows or none. Above the server's own limits a limit
+/// changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryLimits {
+    /// Most rows of the answer; at least 1. LIMIT in the statement cuts an answer.
+    #[prost(uint64, optional, tag = "1")]
+    pub max_rows: ::core::option::Option<u64>,
+    /// Most bytes of the answer's columns, before they are encoded; at least 1.
+    #[prost(uint64, optional, tag = "2")]
+    pub max_bytes: ::core::option::Option<u64>,
+    /// Most bytes that the statement's operators hold at once; at least 1. Past it they write
+    /// temporary files, and what cannot fails.
+    #[prost(uint64, optional, tag = "3")]
+    pub max_memory_bytes: ::core::option::Option<u64>,
+    /// Longest time from the request to the last row, in milliseconds, the waiting for a turn and for
+    /// the reader included; at least 1. The deadline of the call ends it as well.
+    #[prost(uint64, optional, tag = "4")]
+    pub timeout_ms: ::core::option::Option<u64>,
 }
 /// A value of SQL.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2854,12 +3230,13 @@ pub mod value {
         DateValue(i32),
     }
 }
-/// One piece of an answer. A stream holds Arrow pieces, then statistics as its last message. A
-/// client skips a message whose part it does not know.
+/// One piece of an answer. A stream holds `started`, then rows, then statistics as its last message;
+/// heartbeats stand between them while nothing else is sent. A client skips a message whose part it
+/// does not know.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryResponse {
     /// What this message carries.
-    #[prost(oneof = "query_response::Part", tags = "1, 2")]
+    #[prost(oneof = "query_response::Part", tags = "1, 2, 3, 4, 5")]
     pub part: ::core::option::Option<query_response::Part>,
 }
 /// Nested message and enum types in `QueryResponse`.
@@ -2877,7 +3254,40 @@ pub mod query_response {
         /// incomplete.
         #[prost(message, tag = "2")]
         Statistics(super::QueryStatistics),
+        /// The statement is planned and runs. Sent once, first.
+        #[prost(message, tag = "3")]
+        Started(super::QueryStarted),
+        /// Sent about every 5 s in which no other message was: the statement is still computing.
+        #[prost(message, tag = "4")]
+        Heartbeat(super::QueryHeartbeat),
+        /// Whole lines of JSON in UTF-8, one object a row, each ended by a line feed. Every column is
+        /// in every object, NULL as null. Integers of 64 bits are numbers with all their digits: what
+        /// reads them as doubles loses those past 2^53, cast them to TEXT in the statement then. NaN
+        /// and infinities are null. Times are RFC 3339 with microseconds and Z, decimals numbers, bytes
+        /// hexadecimal text, lists arrays, structs objects. A second column of the same name gets _2.
+        #[prost(bytes, tag = "5")]
+        JsonRows(::prost::bytes::Bytes),
     }
+}
+/// A statement that runs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryStarted {
+    /// The id under which it is listed and can be cancelled.
+    #[prost(string, tag = "1")]
+    pub query_id: ::prost::alloc::string::String,
+    /// The last seq that it sees.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+}
+/// A sign of life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryHeartbeat {
+    /// Time since the request, in microseconds.
+    #[prost(uint64, tag = "1")]
+    pub elapsed_us: u64,
+    /// Rows sent so far.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
 }
 /// What an answer took, and what it saw.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2891,6 +3301,202 @@ pub struct QueryStatistics {
     /// The last seq the statement could see. As as_of_seq it asks the same data again.
     #[prost(uint64, tag = "3")]
     pub seq: u64,
+    /// Bytes of the answer's columns, before they were encoded.
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+    /// Time in which the statement waited for its turn and its min_seq, in microseconds.
+    #[prost(uint64, tag = "5")]
+    pub queued_us: u64,
+    /// Time in which it was planned, in microseconds.
+    #[prost(uint64, tag = "6")]
+    pub planning_us: u64,
+    /// The most bytes that its operators held at once, as far as they count what they hold.
+    #[prost(uint64, tag = "7")]
+    pub memory_peak_bytes: u64,
+    /// Rows of the sections that its scans of `events` opened. What the health relations and the
+    /// derived tables read is not counted.
+    #[prost(uint64, tag = "8")]
+    pub rows_scanned: u64,
+    /// Bytes that its operators wrote to temporary files.
+    #[prost(uint64, tag = "9")]
+    pub spilled_bytes: u64,
+}
+/// A statement to explain.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryServiceExplainRequest {
+    /// The statement, its values and its limits, as for Query. Its format is not looked at.
+    #[prost(message, optional, tag = "1")]
+    pub query: ::core::option::Option<QueryRequest>,
+    /// Run it and say what each operator took. It takes a turn and its time like any statement.
+    #[prost(bool, tag = "2")]
+    pub analyze: bool,
+}
+/// How a statement is run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryServiceExplainResponse {
+    /// The logical plan, one operator a line, indented by depth. Empty with analyze.
+    #[prost(string, tag = "1")]
+    pub logical_plan: ::prost::alloc::string::String,
+    /// The physical plan likewise; with analyze each operator with its counters.
+    #[prost(string, tag = "2")]
+    pub physical_plan: ::prost::alloc::string::String,
+    /// The last seq that the statement saw.
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+}
+/// Asks for the statements that are known.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListQueriesRequest {
+    /// Leave out those that have ended.
+    #[prost(bool, tag = "1")]
+    pub running_only: bool,
+    /// Most statements of one page, at most 1,000; 0 means 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// next_page_token of the page before, with the same running_only; empty begins.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// Statements, the newest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListQueriesResponse {
+    /// At most page_size of them.
+    #[prost(message, repeated, tag = "1")]
+    pub queries: ::prost::alloc::vec::Vec<QueryDescription>,
+    /// Where the next page begins; empty on the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A statement, running or ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryDescription {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub query_id: ::prost::alloc::string::String,
+    /// The surface that it came by: grpc, flight_sql or http.
+    #[prost(string, tag = "2")]
+    pub surface: ::prost::alloc::string::String,
+    /// The name of the token that it came with; absent on a server without tokens.
+    #[prost(string, optional, tag = "3")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// The address and port that it came from, where known.
+    #[prost(string, optional, tag = "4")]
+    pub peer: ::core::option::Option<::prost::alloc::string::String>,
+    /// The first 10,000 bytes of its text.
+    #[prost(string, tag = "5")]
+    pub sql: ::prost::alloc::string::String,
+    /// How far it is.
+    #[prost(enumeration = "QueryState", tag = "6")]
+    pub state: i32,
+    /// When it arrived.
+    #[prost(message, optional, tag = "7")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it took so far, or in all.
+    #[prost(message, optional, tag = "8")]
+    pub statistics: ::core::option::Option<QueryStatistics>,
+    /// Why it failed: the reason of its ErrorInfo. Absent where it did not.
+    #[prost(string, optional, tag = "9")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Names a statement to end.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelQueryRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub query_id: ::prost::alloc::string::String,
+}
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelQueryResponse {
+    /// Whether it was still under way; false where it had ended before.
+    #[prost(bool, tag = "1")]
+    pub was_running: bool,
+}
+/// How an answer's rows are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QueryFormat {
+    /// ARROW.
+    Unspecified = 0,
+    /// Pieces of one Arrow IPC stream, in QueryResponse.arrow_ipc.
+    Arrow = 1,
+    /// JSON Lines, one object a row, in QueryResponse.json_rows.
+    JsonRows = 2,
+}
+impl QueryFormat {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUERY_FORMAT_UNSPECIFIED",
+            Self::Arrow => "QUERY_FORMAT_ARROW",
+            Self::JsonRows => "QUERY_FORMAT_JSON_ROWS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUERY_FORMAT_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUERY_FORMAT_ARROW" => Some(Self::Arrow),
+            "QUERY_FORMAT_JSON_ROWS" => Some(Self::JsonRows),
+            _ => None,
+        }
+    }
+}
+/// How far a statement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QueryState {
+    /// Not known to this client.
+    Unspecified = 0,
+    /// Waits for its min_seq or its turn.
+    Queued = 1,
+    /// Is being planned.
+    Planning = 2,
+    /// Computes, or waits for its reader.
+    Running = 3,
+    /// Gave its last row.
+    Finished = 4,
+    /// Ended with an error.
+    Failed = 5,
+    /// Was ended by CancelQuery or its like.
+    Cancelled = 6,
+    /// Its reader went away.
+    Abandoned = 7,
+}
+impl QueryState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUERY_STATE_UNSPECIFIED",
+            Self::Queued => "QUERY_STATE_QUEUED",
+            Self::Planning => "QUERY_STATE_PLANNING",
+            Self::Running => "QUERY_STATE_RUNNING",
+            Self::Finished => "QUERY_STATE_FINISHED",
+            Self::Failed => "QUERY_STATE_FAILED",
+            Self::Cancelled => "QUERY_STATE_CANCELLED",
+            Self::Abandoned => "QUERY_STATE_ABANDONED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUERY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUERY_STATE_QUEUED" => Some(Self::Queued),
+            "QUERY_STATE_PLANNING" => Some(Self::Planning),
+            "QUERY_STATE_RUNNING" => Some(Self::Running),
+            "QUERY_STATE_FINISHED" => Some(Self::Finished),
+            "QUERY_STATE_FAILED" => Some(Self::Failed),
+            "QUERY_STATE_CANCELLED" => Some(Self::Cancelled),
+            "QUERY_STATE_ABANDONED" => Some(Self::Abandoned),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod query_service_client {
@@ -3012,6 +3618,84 @@ pub mod query_service_client {
                 .insert(GrpcMethod::new("vitalog.v1.QueryService", "Query"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Plans a statement and says how it would be run; with `analyze` it runs it, gives its rows to
+        /// nobody, and says what each operator took.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QueryServiceExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::QueryServiceExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.QueryService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.QueryService", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The statements that are under way, of every surface, and the last that ended: those of the
+        /// caller's own name, and with the scope admin everyone's. SQL has the same as system.queries.
+        pub async fn list_queries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListQueriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQueriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.QueryService/ListQueries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.QueryService", "ListQueries"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a statement of the caller's own name, or with the scope admin anyone's. Its reader gets
+        /// CANCELLED. NOT_FOUND where the caller sees no statement of this id, running or just ended.
+        pub async fn cancel_query(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelQueryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelQueryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vitalog.v1.QueryService/CancelQuery",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vitalog.v1.QueryService", "CancelQuery"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3041,6 +3725,33 @@ pub mod query_service_server {
             &self,
             request: tonic::Request<super::QueryRequest>,
         ) -> std::result::Result<tonic::Response<Self::QueryStream>, tonic::Status>;
+        /// Plans a statement and says how it would be run; with `analyze` it runs it, gives its rows to
+        /// nobody, and says what each operator took.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::QueryServiceExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::QueryServiceExplainResponse>,
+            tonic::Status,
+        >;
+        /// The statements that are under way, of every surface, and the last that ended: those of the
+        /// caller's own name, and with the scope admin everyone's. SQL has the same as system.queries.
+        async fn list_queries(
+            &self,
+            request: tonic::Request<super::ListQueriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQueriesResponse>,
+            tonic::Status,
+        >;
+        /// Ends a statement of the caller's own name, or with the scope admin anyone's. Its reader gets
+        /// CANCELLED. NOT_FOUND where the caller sees no statement of this id, running or just ended.
+        async fn cancel_query(
+            &self,
+            request: tonic::Request<super::CancelQueryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelQueryResponse>,
+            tonic::Status,
+        >;
     }
     /// Answers SQL.
     #[derive(Debug)]
@@ -3161,6 +3872,141 @@ pub mod query_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.QueryService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: QueryService>(pub Arc<T>);
+                    impl<
+                        T: QueryService,
+                    > tonic::server::UnaryService<super::QueryServiceExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::QueryServiceExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QueryServiceExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueryService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.QueryService/ListQueries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListQueriesSvc<T: QueryService>(pub Arc<T>);
+                    impl<
+                        T: QueryService,
+                    > tonic::server::UnaryService<super::ListQueriesRequest>
+                    for ListQueriesSvc<T> {
+                        type Response = super::ListQueriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListQueriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueryService>::list_queries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListQueriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vitalog.v1.QueryService/CancelQuery" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelQuerySvc<T: QueryService>(pub Arc<T>);
+                    impl<
+                        T: QueryService,
+                    > tonic::server::UnaryService<super::CancelQueryRequest>
+                    for CancelQuerySvc<T> {
+                        type Response = super::CancelQueryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelQueryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueryService>::cancel_query(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelQuerySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -4434,6 +5280,8 @@ pub enum Tier {
     Quarantine = 8,
     /// Published snapshots.
     Snapshots = 9,
+    /// The last numbers of writers.
+    Writers = 10,
 }
 impl Tier {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4452,6 +5300,7 @@ impl Tier {
             Self::Manifests => "TIER_MANIFESTS",
             Self::Quarantine => "TIER_QUARANTINE",
             Self::Snapshots => "TIER_SNAPSHOTS",
+            Self::Writers => "TIER_WRITERS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4467,6 +5316,7 @@ impl Tier {
             "TIER_MANIFESTS" => Some(Self::Manifests),
             "TIER_QUARANTINE" => Some(Self::Quarantine),
             "TIER_SNAPSHOTS" => Some(Self::Snapshots),
+            "TIER_WRITERS" => Some(Self::Writers),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn matches(set: &EventSet, filter: Option<&SqlText>) -> String {
         EventSet::All => None,
         EventSet::Named(names) => Some(format!("event IN ({})", text::texts(names))),
     };
-    let filter = filter.map(|filter| text::expression(filter));
+    let filter = filter.map(text::expression);
     match (named, filter) {
         (None, None) => "TRUE".to_owned(),
         (Some(only), None) | (None, Some(only)) => only,

@@ -107,6 +107,7 @@ impl From<&wire::TierStats> for TierCounts {
             wire::Tier::Log => Some(Tier::Log),
             wire::Tier::Symbols => Some(Tier::Symbols),
             wire::Tier::Definitions => Some(Tier::Definitions),
+            wire::Tier::Writers => Some(Tier::Writers),
             wire::Tier::Manifests => Some(Tier::Manifests),
             wire::Tier::Quarantine => Some(Tier::Quarantine),
             wire::Tier::Snapshots => Some(Tier::Snapshots),

@@ -7,10 +7,11 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, make_encoder};
 
-use super::format::TIMESTAMP_FORM;
+use super::TIMESTAMP_FORM;
 
 /// `schema` with nested columns as text.
-pub(super) fn flat_schema(schema: &SchemaRef) -> SchemaRef {
+#[must_use]
+pub fn flat_schema(schema: &SchemaRef) -> SchemaRef {
     let fields: Vec<FieldRef> = schema
         .fields()
         .iter()
@@ -32,10 +33,7 @@ pub(super) fn flat_schema(schema: &SchemaRef) -> SchemaRef {
 ///
 /// # Errors
 /// A type that JSON cannot hold, such as a union.
-pub(super) fn flat_batch(
-    batch: &RecordBatch,
-    schema: &SchemaRef,
-) -> Result<RecordBatch, ArrowError> {
+pub fn flat_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch
         .schema_ref()
         .fields()

@@ -1,0 +1,415 @@
+//! What a server's readers cost: how soon a dropped statement's work ends, what many readers take
+//! from appends, and how long the smallest questions take, in one run.
+//!
+//! `cargo run --release -p vitalog-benches --bin serving -- --help`
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+use vitalog::simulate::{Simulation, SimulationConfig};
+use vitalog_benches::{machine, milliseconds, print_table};
+use vitalog_disk::{Directory, RealDirectory};
+use vitalog_event::{EventBatchBuilder, day_of_timestamp_us};
+use vitalog_query::{QueryConfig, QueryEngine};
+use vitalog_server::{Server, ServerConfig, ServerError, Shutdown};
+use vitalog_store::{Clock, Store, StoreConfig, SystemClock};
+use vitalog_wire::vitalog::v1::append_request::Batch;
+use vitalog_wire::vitalog::v1::event_service_client::EventServiceClient;
+use vitalog_wire::vitalog::v1::health_service_client::HealthServiceClient;
+use vitalog_wire::vitalog::v1::query_response::Part;
+use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
+use vitalog_wire::vitalog::v1::{
+    AppendRequest, Entity, Event, EventBatch, GetScoresRequest, QueryRequest, ReadRequest,
+};
+
+/// What to measure.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Events of the store.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Statements dropped of each kind.
+    #[arg(long, default_value_t = 20)]
+    drops: usize,
+    /// Appends measured in each setting.
+    #[arg(long, default_value_t = 400)]
+    appends: usize,
+    /// Readers that follow the log and get nothing.
+    #[arg(long, default_value_t = 200)]
+    idle: usize,
+    /// Readers that ask one statement after another.
+    #[arg(long, default_value_t = 32)]
+    busy: usize,
+    /// Calls of each small question.
+    #[arg(long, default_value_t = 500)]
+    calls: usize,
+    /// The disk; a folder of its own is made in it.
+    #[arg(long, default_value = ".")]
+    disk: PathBuf,
+}
+
+/// Statements that would run for long, each held up in another operator.
+const LONG: [(&str, &str); 9] = [
+    (
+        "series",
+        "SELECT a.value FROM generate_series(1, 10000000000) a(value)",
+    ),
+    (
+        "join without a match",
+        "SELECT a.value FROM generate_series(1, 3000000) a(value) \
+         JOIN generate_series(1, 3000000) b(value) ON a.value + b.value < 0",
+    ),
+    (
+        "equal join without a match",
+        "SELECT a.value FROM generate_series(1, 2000000) a(value) \
+         JOIN generate_series(1, 2000000) b(value) \
+         ON a.value % 2 = b.value % 2 AND a.value + b.value < 0",
+    ),
+    (
+        "cross join, counted",
+        "SELECT count(*) FROM generate_series(1, 100000000) a(value) \
+         CROSS JOIN generate_series(1, 100000000) b(value)",
+    ),
+    ("sort", "SELECT event_id FROM events ORDER BY event_id DESC"),
+    (
+        "many groups",
+        "SELECT event_id, count(*) FROM events GROUP BY event_id",
+    ),
+    (
+        "window",
+        "SELECT sum(value) OVER (PARTITION BY user_id ORDER BY seq DESC) FROM events",
+    ),
+    (
+        "recursion",
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r",
+    ),
+    (
+        "JSON of every event",
+        "SELECT count(DISTINCT properties ->> 'country') FROM events a, generate_series(1, 100)",
+    ),
+];
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let folder = tempfile::tempdir_in(&arguments.disk)?;
+    let store = filled(&folder.path().join("store"), arguments.events)?;
+    println!("{}; {} events\n", machine(), arguments.events);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let served = Served::start(Arc::clone(&store), arguments.busy + 8).await?;
+        drops(&served, &arguments).await?;
+        small(&served, &arguments).await?;
+        readers(&served, &arguments).await?;
+        served.stop().await
+    })?;
+    store.close()?;
+    Ok(())
+}
+
+/// A store with simulated events, flushed.
+fn filled(place: &std::path::Path, events: u64) -> anyhow::Result<Arc<Store>> {
+    let directory: Arc<dyn Directory> = Arc::new(RealDirectory::open(place)?);
+    let opened = Store::open(directory, StoreConfig::default(), Arc::new(SystemClock))?;
+    let store = Arc::new(opened.0);
+    let end_day = day_of_timestamp_us(SystemClock.now_us()) - 1;
+    for chunk in Simulation::new(SimulationConfig::scaled(events, 1, end_day))? {
+        let mut batch = EventBatchBuilder::new(SystemClock.now_us());
+        for draft in chunk.drafts() {
+            batch.push(&draft);
+        }
+        store.append(batch.finish().0)?;
+    }
+    store.flush()?;
+    Ok(store)
+}
+
+/// A server of this process.
+struct Served {
+    endpoint: Endpoint,
+    /// Shared by those that read; a writer has a connection of its own.
+    channel: Channel,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<Shutdown, ServerError>>,
+}
+
+impl Served {
+    async fn start(store: Arc<Store>, queries_max: usize) -> anyhow::Result<Self> {
+        let engine = QueryEngine::new(Arc::clone(&store), QueryConfig::default())?;
+        let config = ServerConfig {
+            grpc: "127.0.0.1:0".parse()?,
+            http: "127.0.0.1:0".parse()?,
+            queries_max,
+            ..ServerConfig::default()
+        };
+        let server = Server::bind(store, engine, config).await?;
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        Ok(Self {
+            channel: endpoint.connect().await?,
+            endpoint,
+            stop,
+            running,
+        })
+    }
+
+    fn queries(&self) -> QueryServiceClient<Channel> {
+        QueryServiceClient::new(self.channel.clone())
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        let _ = self.stop.send(());
+        self.running.await??;
+        Ok(())
+    }
+}
+
+fn sql(sql: &str) -> QueryRequest {
+    QueryRequest {
+        sql: sql.to_owned(),
+        ..QueryRequest::default()
+    }
+}
+
+/// From the drop of a stream to the last moment at which the engine's threads computed.
+async fn drops(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for (name, text) in LONG {
+        let mut times = Vec::with_capacity(arguments.drops);
+        for round in 0..arguments.drops {
+            let stream = served.queries().query(sql(text)).await?.into_inner();
+            // At another moment of its work each time.
+            tokio::time::sleep(Duration::from_millis(20 + 15 * round as u64)).await;
+            let dropped = Instant::now();
+            drop(stream);
+            times.push(tokio::task::spawn_blocking(move || quiet_since(dropped)).await??);
+        }
+        rows.push(row_of(name, times, "100"));
+    }
+    print_table(
+        &["dropped: CPU quiet after, ms", "p50", "p99", "goal p99"],
+        &rows,
+    );
+    println!();
+    Ok(())
+}
+
+/// How long after `dropped` the engine's threads last computed: looked at until they did nothing
+/// for 30 ms.
+fn quiet_since(dropped: Instant) -> anyhow::Result<Duration> {
+    const LOOK: Duration = Duration::from_millis(1);
+    const QUIET: Duration = Duration::from_millis(30);
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let mut last_work = Duration::ZERO;
+    let mut before = engine_nanoseconds()?;
+    while dropped.elapsed() < PATIENCE {
+        std::thread::sleep(LOOK);
+        let now = engine_nanoseconds()?;
+        // A twentieth of a millisecond is a thread that wakes and sleeps again.
+        if now - before > 50_000 {
+            last_work = dropped.elapsed();
+        }
+        before = now;
+        if dropped.elapsed() > last_work + QUIET {
+            return Ok(last_work);
+        }
+    }
+    anyhow::bail!("the work went on for {PATIENCE:?}")
+}
+
+/// Nanoseconds that the threads of the query engine have computed.
+fn engine_nanoseconds() -> anyhow::Result<u64> {
+    let mut sum = 0;
+    for task in std::fs::read_dir("/proc/self/task").context("needs Linux")? {
+        let path = task?.path();
+        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if name.trim() != "vitalog-query" {
+            continue;
+        }
+        let times = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+        let first = times.split_whitespace().next().unwrap_or("0");
+        sum += first.parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
+/// The smallest questions, one after another.
+async fn small(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for (name, text) in [
+        ("SELECT 1", "SELECT 1"),
+        (
+            "last events of an account",
+            "SELECT event_time, event FROM events WHERE account_id = \
+             (SELECT min(account_id) FROM events WHERE account_id IS NOT NULL) \
+             ORDER BY seq DESC LIMIT 10",
+        ),
+        ("system.queries", "SELECT count(*) FROM system.queries"),
+    ] {
+        let mut times = Vec::with_capacity(arguments.calls);
+        for _ in 0..arguments.calls.div_ceil(5) {
+            let begun = Instant::now();
+            answer(&mut served.queries(), text).await?;
+            times.push(begun.elapsed());
+        }
+        rows.push(row_of(name, times, "-"));
+    }
+    let mut health = HealthServiceClient::new(served.channel.clone());
+    let page = GetScoresRequest {
+        entity: Entity::Account.into(),
+        page_size: 100,
+        ..GetScoresRequest::default()
+    };
+    let first = health.get_scores(page.clone()).await?.into_inner();
+    let ids: Vec<String> = first
+        .scores
+        .iter()
+        .filter_map(|score| score.account_id.clone())
+        .collect();
+    ensure!(!ids.is_empty(), "the store has no accounts");
+    let by_id = GetScoresRequest {
+        entity: Entity::Account.into(),
+        account_ids: ids,
+        ..GetScoresRequest::default()
+    };
+    for (name, request) in [
+        ("GetScores, 100 ids", by_id),
+        ("GetScores, a page of 100", page),
+    ] {
+        let mut times = Vec::with_capacity(arguments.calls);
+        for _ in 0..arguments.calls {
+            let begun = Instant::now();
+            health.get_scores(request.clone()).await?;
+            times.push(begun.elapsed());
+        }
+        rows.push(row_of(name, times, "5"));
+    }
+    print_table(&["over loopback, ms", "p50", "p99", "goal p99"], &rows);
+    println!();
+    Ok(())
+}
+
+/// The whole answer of a statement.
+async fn answer(client: &mut QueryServiceClient<Channel>, text: &str) -> anyhow::Result<()> {
+    let mut stream = client.query(sql(text)).await?.into_inner();
+    let mut is_whole = false;
+    while let Some(message) = stream.message().await? {
+        is_whole |= matches!(message.part, Some(Part::Statistics(_)));
+    }
+    ensure!(is_whole, "{text}: the answer broke off");
+    Ok(())
+}
+
+/// Durable appends alone, then beside idle, busy and slow readers.
+async fn readers(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
+    let alone = appends(served, arguments.appends, 0).await?;
+    let mut events = EventServiceClient::new(served.channel.clone());
+    let mut idle = Vec::new();
+    for _ in 0..arguments.idle {
+        let follow = ReadRequest {
+            events: vec!["never".to_owned()],
+            follow: true,
+            ..ReadRequest::default()
+        };
+        idle.push(events.read(follow).await?);
+    }
+    // One that begins and never goes on.
+    let mut slow = QueryServiceClient::new(served.endpoint.connect().await?);
+    let slow = slow.query(sql(LONG[0].1)).await?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let busy: Vec<JoinHandle<anyhow::Result<usize>>> = (0..arguments.busy)
+        .map(|_| {
+            let (mut client, is_over) = (served.queries(), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let mut answered = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    answer(
+                        &mut client,
+                        "SELECT event, count(*) FROM events GROUP BY event",
+                    )
+                    .await?;
+                    answered += 1;
+                }
+                Ok(answered)
+            })
+        })
+        .collect();
+    let beside = appends(served, arguments.appends, 1).await?;
+    is_over.store(true, Ordering::Relaxed);
+    let mut answered = 0;
+    for reader in busy {
+        answered += reader.await??;
+    }
+    drop((slow, idle));
+    let ratio = percentile(&beside, 99).as_secs_f64() / percentile(&alone, 99).as_secs_f64();
+    let name = format!(
+        "beside {} idle, {} busy and a slow reader",
+        arguments.idle, arguments.busy
+    );
+    let rows = [
+        row_of("alone", alone, "-"),
+        row_of(&name, beside, &format!("{ratio:.1} times alone")),
+    ];
+    print_table(
+        &["durable append of 10 events, ms", "p50", "p99", ""],
+        &rows,
+    );
+    println!("\n{answered} statements were answered meanwhile");
+    Ok(())
+}
+
+async fn appends(served: &Served, count: usize, part: usize) -> anyhow::Result<Vec<Duration>> {
+    let mut client = EventServiceClient::new(served.endpoint.connect().await?);
+    let now_us = SystemClock.now_us();
+    let mut times = Vec::with_capacity(count);
+    for number in 0..count {
+        let event = |n: usize| Event {
+            event_id: Some(format!("serving-{part}-{number}-{n}")),
+            event_time: Some(prost_types::Timestamp {
+                seconds: now_us / 1_000_000,
+                nanos: 0,
+            }),
+            event: "measured".to_owned(),
+            ..Event::default()
+        };
+        let request = AppendRequest {
+            batch: Some(Batch::Events(EventBatch {
+                events: (0..10).map(event).collect(),
+            })),
+            ..AppendRequest::default()
+        };
+        let begun = Instant::now();
+        client.append(request).await?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times)
+}
+
+fn row_of(name: &str, mut times: Vec<Duration>, goal: &str) -> Vec<String> {
+    times.sort_unstable();
+    vec![
+        name.to_owned(),
+        milliseconds(percentile(&times, 50)),
+        milliseconds(percentile(&times, 99)),
+        goal.to_owned(),
+    ]
+}
+
+/// A percentile of `sorted`, which is not empty.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
