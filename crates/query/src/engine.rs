@@ -36,6 +36,10 @@ const BATCHES_AHEAD: usize = 2;
 /// Plans nest deeply, and frames are large in an unoptimised build.
 const THREAD_STACK_BYTES: usize = 8 << 20;
 
+/// Of 0 to 99: a nice value of 9, where threads otherwise have 0.
+#[cfg(target_os = "linux")]
+const THREAD_PRIORITY: u8 = 24;
+
 /// One statement and the rights of who sent it.
 #[derive(Clone, Debug)]
 pub struct QueryRequest {
@@ -332,12 +336,26 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, QueryError> {
         .worker_threads(threads.max(1))
         .thread_name(name)
         .thread_stack_size(THREAD_STACK_BYTES)
+        .on_thread_start(yield_to_others)
         .enable_time()
         .build()
         .map_err(|error| {
             let message = format!("no threads for the query engine: {error}");
             QueryError::new(QueryErrorKind::Limit, message)
         })
+}
+
+/// Lets the threads of the log and of calls go before this one where there are fewer cores than work:
+/// a statement takes what they leave, and an append need not wait for its slice of time to end.
+fn yield_to_others() {
+    // Elsewhere it would be all of the process.
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{ThreadPriority, ThreadPriorityValue};
+        let priority = ThreadPriorityValue::try_from(THREAD_PRIORITY);
+        // Without it all threads are equal: appends are slower, and nothing is wrong.
+        let _ = priority.map(|priority| ThreadPriority::Crossplatform(priority).set_for_current());
+    }
 }
 
 /// Moves the batches of a plan to the caller until the plan ends or the caller is gone.
@@ -385,4 +403,20 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     format!("the statement ended in a panic: {text}")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_of_statements_yield() {
+        let runtime = runtime("vitalog-test", 1).expect("a thread");
+        let stat = runtime.spawn(async { std::fs::read_to_string("/proc/thread-self/stat") });
+        let stat = runtime.block_on(stat).expect("no panic").expect("a thread");
+        // Behind the name, which stands in brackets, as proc(5) counts from 3.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let nice = fields.split(' ').nth(19 - 3).expect("a nice value");
+        assert!(nice.parse::<i32>().expect("a number") >= 9, "{stat}");
+    }
 }

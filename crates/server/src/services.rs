@@ -145,7 +145,7 @@ impl Server {
                 slots: Arc::new(Semaphore::new(self.config.append_streams_max)),
                 open_wait: self.config.call_timeout,
             },
-            reader: LogReader { store, published },
+            reader: LogReader::new(store, published),
             gate: self.gate.clone(),
             reads: Arc::new(Semaphore::new(self.config.reads_max)),
         });
