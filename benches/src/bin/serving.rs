@@ -4,15 +4,21 @@
 //! `cargo run --release -p vitalog-benches --bin serving -- --help`
 #![forbid(unsafe_code)]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use arrow_flight::sql::client::FlightSqlServiceClient;
 use clap::Parser;
+use futures::TryStreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 use vitalog::simulate::{Simulation, SimulationConfig};
 use vitalog_benches::{machine, milliseconds, print_table};
@@ -27,8 +33,13 @@ use vitalog_wire::vitalog::v1::health_service_client::HealthServiceClient;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_client::QueryServiceClient;
 use vitalog_wire::vitalog::v1::{
-    AppendRequest, Entity, Event, EventBatch, GetScoresRequest, QueryRequest, ReadRequest,
+    AppendRequest, Entity, Event, EventBatch, GetScoresRequest, QueryRequest, QueryResponse,
+    ReadRequest, ReadResponse,
 };
+
+/// Turns of appends alone and of appends beside readers, so that a noisy moment of the machine meets
+/// both.
+const ROUNDS: usize = 5;
 
 /// What to measure.
 #[derive(Debug, Parser)]
@@ -40,7 +51,7 @@ struct Arguments {
     #[arg(long, default_value_t = 20)]
     drops: usize,
     /// Appends measured in each setting.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 2_000)]
     appends: usize,
     /// Readers that follow the log and get nothing.
     #[arg(long, default_value_t = 200)]
@@ -78,14 +89,19 @@ const LONG: [(&str, &str); 9] = [
         "SELECT count(*) FROM generate_series(1, 100000000) a(value) \
          CROSS JOIN generate_series(1, 100000000) b(value)",
     ),
-    ("sort", "SELECT event_id FROM events ORDER BY event_id DESC"),
+    (
+        "sort",
+        "SELECT event_id FROM generate_series(1, 5), events ORDER BY event_id DESC",
+    ),
     (
         "many groups",
-        "SELECT event_id, count(*) FROM events GROUP BY event_id",
+        "SELECT event_id, copy, count(*) FROM generate_series(1, 5) b(copy), events \
+         GROUP BY event_id, copy",
     ),
     (
         "window",
-        "SELECT sum(value) OVER (PARTITION BY user_id ORDER BY seq DESC) FROM events",
+        "SELECT sum(a.value) OVER (PARTITION BY user_id, copy ORDER BY seq DESC) \
+         FROM generate_series(1, 5) b(copy), events a",
     ),
     (
         "recursion",
@@ -138,6 +154,7 @@ struct Served {
     endpoint: Endpoint,
     /// Shared by those that read; a writer has a connection of its own.
     channel: Channel,
+    http: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<Shutdown, ServerError>>,
 }
@@ -152,7 +169,7 @@ impl Served {
             ..ServerConfig::default()
         };
         let server = Server::bind(store, engine, config).await?;
-        let address = server.local_addr();
+        let (address, http) = (server.local_addr(), server.http_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
@@ -161,6 +178,7 @@ impl Served {
         Ok(Self {
             channel: endpoint.connect().await?,
             endpoint,
+            http,
             stop,
             running,
         })
@@ -184,26 +202,81 @@ fn sql(sql: &str) -> QueryRequest {
     }
 }
 
-/// From the drop of a stream to the last moment at which the engine's threads computed.
-async fn drops(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    for (name, text) in LONG {
-        let mut times = Vec::with_capacity(arguments.drops);
-        for round in 0..arguments.drops {
-            let stream = served.queries().query(sql(text)).await?.into_inner();
-            // At another moment of its work each time.
-            tokio::time::sleep(Duration::from_millis(20 + 15 * round as u64)).await;
-            let dropped = Instant::now();
-            drop(stream);
-            times.push(tokio::task::spawn_blocking(move || quiet_since(dropped)).await??);
+/// A way to send a statement.
+#[derive(Clone, Copy)]
+enum Surface {
+    Grpc,
+    FlightSql,
+    Http,
+}
+
+impl Surface {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Grpc, "Query"),
+        (Self::FlightSql, "Flight SQL"),
+        (Self::Http, "POST /query"),
+    ];
+
+    /// Sends a statement and takes its answer as fast as it comes, until it ends.
+    async fn ask(self, channel: Channel, http: SocketAddr, text: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Grpc => {
+                let mut client = QueryServiceClient::new(channel);
+                let mut stream = client.query(sql(text)).await?.into_inner();
+                while stream.message().await?.is_some() {}
+            }
+            Self::FlightSql => {
+                let mut client = FlightSqlServiceClient::new(channel);
+                let info = client.execute(text.to_owned(), None).await?;
+                let ticket = info.endpoint.into_iter().find_map(|end| end.ticket);
+                let mut stream = client.do_get(ticket.context("no ticket")?).await?;
+                while stream.try_next().await?.is_some() {}
+            }
+            Self::Http => {
+                let mut stream = TcpStream::connect(http).await?;
+                let head = format!(
+                    "POST /query HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\
+                     content-type: application/sql\r\n\
+                     content-length: {}\r\n\r\n",
+                    text.len()
+                );
+                stream.write_all(head.as_bytes()).await?;
+                stream.write_all(text.as_bytes()).await?;
+                let mut answer = vec![0; 1 << 16];
+                let first = stream.read(&mut answer).await?;
+                let is_ok = answer[..first].starts_with(b"HTTP/1.1 200");
+                ensure!(is_ok, "{}", String::from_utf8_lossy(&answer[..first]));
+                while stream.read(&mut answer).await? > 0 {}
+            }
         }
-        rows.push(row_of(name, times, "100"));
+        anyhow::bail!("the answer ended by itself")
     }
-    print_table(
-        &["dropped: CPU quiet after, ms", "p50", "p99", "goal p99"],
-        &rows,
-    );
-    println!();
+}
+
+/// From the drop of an answer to the last moment at which the engine's threads computed.
+async fn drops(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
+    for (surface, surface_name) in Surface::ALL {
+        let mut rows = Vec::new();
+        for (name, text) in LONG {
+            let mut times = Vec::with_capacity(arguments.drops);
+            for round in 0..arguments.drops {
+                let (channel, http) = (served.channel.clone(), served.http);
+                let mut asking = tokio::spawn(surface.ask(channel, http, text));
+                // At another moment of its work each time.
+                let moment = Duration::from_millis(20 + 15 * round as u64);
+                if let Ok(ended) = tokio::time::timeout(moment, &mut asking).await {
+                    ended?.with_context(|| format!("{surface_name}: {name}"))?;
+                }
+                let dropped = Instant::now();
+                asking.abort();
+                times.push(tokio::task::spawn_blocking(move || quiet_since(dropped)).await??);
+            }
+            rows.push(row_of(name, times, "100"));
+        }
+        let title = format!("dropped {surface_name}: CPU quiet after, ms");
+        print_table(&[&title, "p50", "p99", "goal p99"], &rows);
+        println!();
+    }
     Ok(())
 }
 
@@ -230,13 +303,14 @@ fn quiet_since(dropped: Instant) -> anyhow::Result<Duration> {
     anyhow::bail!("the work went on for {PATIENCE:?}")
 }
 
-/// Nanoseconds that the threads of the query engine have computed.
+/// Nanoseconds that the threads of the query engine, and those that encode its answers, have
+/// computed.
 fn engine_nanoseconds() -> anyhow::Result<u64> {
     let mut sum = 0;
     for task in std::fs::read_dir("/proc/self/task").context("needs Linux")? {
         let path = task?.path();
         let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
-        if name.trim() != "vitalog-query" {
+        if !["vitalog-query", "vitalog-read"].contains(&name.trim()) {
             continue;
         }
         let times = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
@@ -313,47 +387,21 @@ async fn answer(client: &mut QueryServiceClient<Channel>, text: &str) -> anyhow:
     Ok(())
 }
 
-/// Durable appends alone, then beside idle, busy and slow readers.
+/// Durable appends alone and beside idle, busy and slow readers, in turn.
 async fn readers(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
-    let alone = appends(served, arguments.appends, 0).await?;
-    let mut events = EventServiceClient::new(served.channel.clone());
-    let mut idle = Vec::new();
-    for _ in 0..arguments.idle {
-        let follow = ReadRequest {
-            events: vec!["never".to_owned()],
-            follow: true,
-            ..ReadRequest::default()
-        };
-        idle.push(events.read(follow).await?);
-    }
-    // One that begins and never goes on.
-    let mut slow = QueryServiceClient::new(served.endpoint.connect().await?);
-    let slow = slow.query(sql(LONG[0].1)).await?;
-    let is_over = Arc::new(AtomicBool::new(false));
-    let busy: Vec<JoinHandle<anyhow::Result<usize>>> = (0..arguments.busy)
-        .map(|_| {
-            let (mut client, is_over) = (served.queries(), Arc::clone(&is_over));
-            tokio::spawn(async move {
-                let mut answered = 0;
-                while !is_over.load(Ordering::Relaxed) {
-                    answer(
-                        &mut client,
-                        "SELECT event, count(*) FROM events GROUP BY event",
-                    )
-                    .await?;
-                    answered += 1;
-                }
-                Ok(answered)
-            })
-        })
-        .collect();
-    let beside = appends(served, arguments.appends, 1).await?;
-    is_over.store(true, Ordering::Relaxed);
+    let count = arguments.appends.div_ceil(ROUNDS);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
     let mut answered = 0;
-    for reader in busy {
-        answered += reader.await??;
+    for round in 0..ROUNDS {
+        alone.extend(appends(served, count, 2 * round).await?);
+        let crowd = Crowd::gather(served, arguments).await?;
+        beside.extend(appends(served, count, 2 * round + 1).await?);
+        answered += crowd.leave().await?;
+        // What they leave behind is no part of the next turn alone.
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    drop((slow, idle));
+    alone.sort_unstable();
+    beside.sort_unstable();
     let ratio = percentile(&beside, 99).as_secs_f64() / percentile(&alone, 99).as_secs_f64();
     let name = format!(
         "beside {} idle, {} busy and a slow reader",
@@ -369,6 +417,65 @@ async fn readers(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
     );
     println!("\n{answered} statements were answered meanwhile");
     Ok(())
+}
+
+/// Everybody who reads while others append.
+struct Crowd {
+    idle: Vec<Streaming<ReadResponse>>,
+    /// Has begun an answer and never goes on.
+    slow: Streaming<QueryResponse>,
+    busy: Vec<JoinHandle<anyhow::Result<usize>>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Crowd {
+    async fn gather(served: &Served, arguments: &Arguments) -> anyhow::Result<Self> {
+        let mut events = EventServiceClient::new(served.channel.clone());
+        let mut idle = Vec::new();
+        for _ in 0..arguments.idle {
+            let follow = ReadRequest {
+                events: vec!["never".to_owned()],
+                follow: true,
+                ..ReadRequest::default()
+            };
+            idle.push(events.read(follow).await?.into_inner());
+        }
+        let mut slow = QueryServiceClient::new(served.endpoint.connect().await?);
+        let slow = slow.query(sql(LONG[0].1)).await?.into_inner();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let busy = (0..arguments.busy).map(|_| {
+            let (mut client, is_over) = (served.queries(), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let mut answered = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    answer(
+                        &mut client,
+                        "SELECT event, count(*) FROM events GROUP BY event",
+                    )
+                    .await?;
+                    answered += 1;
+                }
+                Ok(answered)
+            })
+        });
+        Ok(Self {
+            idle,
+            slow,
+            busy: busy.collect(),
+            is_over,
+        })
+    }
+
+    /// How many statements were answered.
+    async fn leave(self) -> anyhow::Result<usize> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut answered = 0;
+        for reader in self.busy {
+            answered += reader.await??;
+        }
+        drop((self.slow, self.idle));
+        Ok(answered)
+    }
 }
 
 async fn appends(served: &Served, count: usize, part: usize) -> anyhow::Result<Vec<Duration>> {
@@ -395,7 +502,6 @@ async fn appends(served: &Served, count: usize, part: usize) -> anyhow::Result<V
         client.append(request).await?;
         times.push(begun.elapsed());
     }
-    times.sort_unstable();
     Ok(times)
 }
 

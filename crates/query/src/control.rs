@@ -2,13 +2,15 @@
 //! of the whole statement.
 //!
 //! A task of the runtime ends at its next await; an operator that never awaits would go on. The
-//! scans below it look here, so nothing runs longer than one batch past its end.
+//! scans below it look here, so nothing runs longer than one batch past its end. Where they look,
+//! they offer their core as well.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion::error::DataFusionError;
 
+use crate::background::Background;
 use crate::error::{QueryError, QueryErrorKind};
 
 /// Shared by everything that works for one statement.
@@ -56,7 +58,8 @@ impl Control {
         QueryError::new(QueryErrorKind::Limit, message)
     }
 
-    /// Fails where the statement was cancelled or is past its deadline.
+    /// Fails where the statement was cancelled or is past its deadline; gives way to who waits for
+    /// the core otherwise. For every batch.
     pub fn check(&self) -> Result<(), DataFusionError> {
         if self.is_cancelled() {
             return Err(cancelled().into());
@@ -67,6 +70,7 @@ impl Control {
         {
             return Err(self.past_deadline().into());
         }
+        Background::offer_core();
         Ok(())
     }
 }

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use vitalog_store::{DefinitionKind, DefinitionReceipt, Store};
 
+use crate::background::Background;
 use crate::config::QueryConfig;
 use crate::control::Control;
 use crate::describe::{self, FunctionDescription, RelationDescription};
@@ -32,13 +33,6 @@ use crate::tables::{self, TableDescription};
 
 /// Batches that wait for the caller before the work waits, too.
 const BATCHES_AHEAD: usize = 2;
-
-/// Plans nest deeply, and frames are large in an unoptimised build.
-const THREAD_STACK_BYTES: usize = 8 << 20;
-
-/// Of 0 to 99: a nice value of 9, where threads otherwise have 0.
-#[cfg(target_os = "linux")]
-const THREAD_PRIORITY: u8 = 24;
 
 /// One statement and the rights of who sent it.
 #[derive(Clone, Debug)]
@@ -95,27 +89,15 @@ pub struct QueryEngine {
 
 pub(crate) struct Inner {
     session: Arc<Session>,
-    /// Plans and runs statements. `None` only while it is dropped.
-    runtime: Option<Runtime>,
-    /// Keeps the time: workers that compute do not look at timers. `None` likewise.
-    clock: Option<Runtime>,
+    /// Plans and runs statements.
+    runtime: Background,
+    /// Keeps the time: workers that compute do not look at timers.
+    clock: Background,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Inner").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        for runtime in [self.runtime.take(), self.clock.take()]
-            .into_iter()
-            .flatten()
-        {
-            // The last owner may be a task of another runtime, which must not be blocked.
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -125,8 +107,8 @@ impl QueryEngine {
     /// # Errors
     /// No threads, or a limit of zero.
     pub fn new(store: Arc<Store>, config: QueryConfig) -> Result<Self, QueryError> {
-        let runtime = Some(self::runtime("vitalog-query", config.scan_threads)?);
-        let clock = Some(self::runtime("vitalog-clock", 1)?);
+        let runtime = background("vitalog-query", config.scan_threads)?;
+        let clock = background("vitalog-clock", 1)?;
         let session = Arc::new(Session::new(store, config)?);
         let inner = Arc::new(Inner {
             session,
@@ -260,7 +242,7 @@ impl QueryEngine {
         Work: FnOnce(Arc<Session>, Handle) -> Result<T, QueryError> + Send + 'static,
     {
         let session = Arc::clone(&self.inner.session);
-        let handle = self.runtime().handle().clone();
+        let handle = self.runtime().clone();
         let task = self.runtime().spawn_blocking(move || work(session, handle));
         let running = Running::new(Arc::clone(control), task.abort_handle());
         let outcome = task.await;
@@ -284,11 +266,8 @@ impl QueryEngine {
         Ok(stored?)
     }
 
-    fn runtime(&self) -> &Runtime {
-        self.inner
-            .runtime
-            .as_ref()
-            .expect("an engine that is used is not dropped")
+    fn runtime(&self) -> &Handle {
+        self.inner.runtime.handle()
     }
 
     /// Runs `work` on the engine's runtime until it ends or is past its deadline; dropping the
@@ -323,39 +302,16 @@ impl QueryEngine {
 
     /// A timer of the engine's clock, which may be polled anywhere.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<Sleep>> {
-        let clock = self.inner.clock.as_ref();
-        let _entered = clock
-            .expect("an engine that is used is not dropped")
-            .enter();
+        let _entered = self.inner.clock.handle().enter();
         Box::pin(tokio::time::sleep_until(deadline.into()))
     }
 }
 
-fn runtime(name: &str, threads: usize) -> Result<Runtime, QueryError> {
-    Builder::new_multi_thread()
-        .worker_threads(threads.max(1))
-        .thread_name(name)
-        .thread_stack_size(THREAD_STACK_BYTES)
-        .on_thread_start(yield_to_others)
-        .enable_time()
-        .build()
-        .map_err(|error| {
-            let message = format!("no threads for the query engine: {error}");
-            QueryError::new(QueryErrorKind::Limit, message)
-        })
-}
-
-/// Lets the threads of the log and of calls go before this one where there are fewer cores than work:
-/// a statement takes what they leave, and an append need not wait for its slice of time to end.
-fn yield_to_others() {
-    // Elsewhere it would be all of the process.
-    #[cfg(target_os = "linux")]
-    {
-        use thread_priority::{ThreadPriority, ThreadPriorityValue};
-        let priority = ThreadPriorityValue::try_from(THREAD_PRIORITY);
-        // Without it all threads are equal: appends are slower, and nothing is wrong.
-        let _ = priority.map(|priority| ThreadPriority::Crossplatform(priority).set_for_current());
-    }
+fn background(name: &str, threads: usize) -> Result<Background, QueryError> {
+    Background::start(name, threads).map_err(|error| {
+        let message = format!("no threads for the query engine: {error}");
+        QueryError::new(QueryErrorKind::Limit, message)
+    })
 }
 
 /// Moves the batches of a plan to the caller until the plan ends or the caller is gone.
@@ -403,20 +359,4 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     format!("the statement ended in a panic: {text}")
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_of_statements_yield() {
-        let runtime = runtime("vitalog-test", 1).expect("a thread");
-        let stat = runtime.spawn(async { std::fs::read_to_string("/proc/thread-self/stat") });
-        let stat = runtime.block_on(stat).expect("no panic").expect("a thread");
-        // Behind the name, which stands in brackets, as proc(5) counts from 3.
-        let (_, fields) = stat.rsplit_once(") ").expect("a name");
-        let nice = fields.split(' ').nth(19 - 3).expect("a nice value");
-        assert!(nice.parse::<i32>().expect("a number") >= 9, "{stat}");
-    }
 }

@@ -1,7 +1,7 @@
 //! SQL over a store: one session, one snapshot a statement, answers as plain record batches.
 //!
 //! It owns the way out of a statement: parsing and refusing, planning on DataFusion, the table
-//! providers, scans on a runtime of their own, and the stream that the caller reads. It does not
+//! providers, scans on threads that give way, and the stream that the caller reads. It does not
 //! own the rows (`vitalog-store`), the functions (`vitalog-functions`) or a protocol
 //! (`vitalog-server`).
 //!
@@ -15,6 +15,7 @@
 //! - a dropped [`QueryStream`] stops its work within one batch.
 #![forbid(unsafe_code)]
 
+mod background;
 mod catalog;
 mod config;
 mod control;
@@ -50,6 +51,7 @@ mod table;
 mod tables;
 mod views;
 
+pub use background::Background;
 pub use config::QueryConfig;
 pub use definitions::{AppliedModel, ModelDescription, ModelError, ViewDescription};
 pub use describe::{FunctionDescription, FunctionKind, RelationArgument, RelationDescription};

@@ -30,8 +30,9 @@ use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
 use crate::instant::timestamp;
 use crate::limits::{EVENT_RECEIVE_BYTES_MAX, STREAM_RECEIVE_BYTES_MAX};
-use crate::outbox::{self, End, Outgoing};
+use crate::outbox::{End, Outgoing};
 use crate::read::LogReader;
+use crate::readers::Readers;
 
 /// Where `Append` is called.
 const APPEND_PATH: &str = "/vitalog.v1.EventService/Append";
@@ -44,6 +45,7 @@ pub(crate) struct Events {
     pub appender: Appender,
     pub streams: AppendStreams,
     pub reader: LogReader,
+    pub readers: Readers,
     pub gate: Gate,
     /// Slots of open reads.
     pub reads: Arc<Semaphore>,
@@ -111,7 +113,7 @@ impl EventService for Events {
             timeout,
         };
         let reader = self.reader.clone();
-        let stream = outbox::stream(&self.gate, end, |outbox| async move {
+        let stream = self.readers.stream(end, |outbox| async move {
             let _slot = slot;
             reader.run(request, outbox).await
         });

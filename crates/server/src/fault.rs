@@ -145,6 +145,14 @@ impl Fault {
             format!("a task of this call ended early: {error}"),
         )
     }
+
+    /// A stream that panicked; the panic itself was printed where it happened.
+    pub fn of_panic() -> Self {
+        Self::new(
+            Reason::Internal,
+            "the stream ended early: its task panicked",
+        )
+    }
 }
 
 impl From<Fault> for Status {

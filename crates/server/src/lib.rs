@@ -36,6 +36,7 @@ mod nearest;
 mod outbox;
 mod query;
 mod read;
+mod readers;
 mod reason;
 mod record;
 pub mod rows;

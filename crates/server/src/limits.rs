@@ -1,7 +1,7 @@
 //! The limits of the wire, in one place: what a message may hold, and what keeps a connection.
 //!
-//! They are constants because clients are written against them; what a deployment may tune stands
-//! in [`ServerConfig`](crate::ServerConfig).
+//! They are constants because clients are written against them, or because nobody needs to tune
+//! them; what a deployment may tune stands in [`ServerConfig`](crate::ServerConfig).
 
 use std::time::Duration;
 
@@ -77,6 +77,15 @@ pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// Bytes at which a message of `Read` is closed. One more event, at most 70 KiB, still fits
 /// [`MESSAGE_BYTES_MAX`].
 pub const READ_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Threads that make what is read; see [`READ_LOOKS_MAX`].
+pub const READ_THREADS: usize = 8;
+
+/// Readers that look at the log at once. Each look takes a thread while it waits for pages, and
+/// some of the [`READ_THREADS`] are left for answers.
+pub const READ_LOOKS_MAX: usize = 6;
+
+const _: () = assert!(READ_LOOKS_MAX < READ_THREADS);
 
 /// Bytes of Arrow that a message of `Query` aims at.
 pub const QUERY_PIECE_BYTES: usize = 2 << 20;

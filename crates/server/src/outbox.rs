@@ -1,10 +1,13 @@
 //! Streams on their way out: a task that makes messages, and a channel that holds few.
 //!
-//! Invariant: the task ends, and with it what it holds, when its reader is gone, its deadline has
-//! passed or the server wants it to stop, whatever it is waiting for.
+//! Invariants: the task ends, and with it what it holds, when its reader is gone, its deadline has
+//! passed or the server wants it to stop, whatever it is waiting for; a stream ends without an error
+//! only where all of it was made.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -64,13 +67,16 @@ where
     let producing = produce(Outbox {
         sender: sender.clone(),
     });
+    let producing = AssertUnwindSafe(producing).catch_unwind();
     gate.spawn(async move {
         let fault = tokio::select! {
             biased;
             () = sender.closed() => return,
             produced = producing => match produced {
-                Ok(()) => return,
-                Err(fault) => fault,
+                Ok(Ok(())) => return,
+                Ok(Err(fault)) => fault,
+                // Its end without a word would look like the last message.
+                Err(_) => Fault::of_panic(),
             },
             () = end.stop.cancelled() => Fault::shutting_down(),
             () = passing(end.timeout) => Deadline::passed(),
@@ -85,5 +91,30 @@ async fn passing(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_the_stream() {
+        let gate = Gate::default();
+        let end = End {
+            stop: CancellationToken::new(),
+            timeout: None,
+        };
+        let messages = stream(&gate, end, |outbox| async move {
+            outbox.send(1).await;
+            panic!("a bug");
+        });
+        let messages: Vec<_> = messages.collect().await;
+        assert!(matches!(&messages[0], Ok(1)));
+        assert!(matches!(&messages[1], Err(status) if status.code() == Code::Internal));
+        assert_eq!(messages.len(), 2);
     }
 }

@@ -23,6 +23,7 @@ use crate::gate::Gate;
 use crate::http::{self, Site};
 use crate::listener::{Door, Greeting};
 use crate::metrics::Metrics;
+use crate::readers::Readers;
 use crate::services::SERVICES;
 use crate::snapshots::{Publisher, Shelf};
 use crate::statements::{Ceilings, Statements};
@@ -42,6 +43,9 @@ pub enum ServerError {
         /// The cause.
         source: io::Error,
     },
+    /// The system has no more threads.
+    #[error("no threads for readers: {0}")]
+    Threads(#[source] io::Error),
     /// Serving ended by itself.
     #[error("serving failed: {0}")]
     Transport(String),
@@ -61,6 +65,7 @@ pub struct Server {
     http: Listening,
     pub(crate) config: ServerConfig,
     pub(crate) gate: Gate,
+    pub(crate) readers: Readers,
     pub(crate) store: Arc<Store>,
     pub(crate) engine: QueryEngine,
     pub(crate) statements: Statements,
@@ -112,7 +117,7 @@ impl Server {
     /// Takes the addresses of `config`. Clients that connect wait until [`Server::run`].
     ///
     /// # Errors
-    /// [`ServerError::Bind`].
+    /// [`ServerError::Bind`], [`ServerError::Threads`].
     pub async fn bind(
         store: Arc<Store>,
         engine: QueryEngine,
@@ -121,6 +126,7 @@ impl Server {
         let grpc = Listening::at(config.grpc).await?;
         let http = Listening::at(config.http).await?;
         let gate = Gate::default();
+        let readers = Readers::start(gate.clone()).map_err(ServerError::Threads)?;
         let publisher = Publisher::new(Arc::clone(&store), engine.clone(), gate.clone(), &config);
         let downloads = Arc::new(Semaphore::new(config.downloads_max));
         let ceilings = Ceilings {
@@ -136,6 +142,7 @@ impl Server {
             http,
             config,
             gate,
+            readers,
             store,
             engine,
             statements,
@@ -238,6 +245,7 @@ impl Server {
             store: Arc::clone(&self.store),
             shelf: self.shelf(),
             gate: self.gate.clone(),
+            readers: self.readers.clone(),
             statements: self.statements.clone(),
             access: config.access.clone(),
             signing_key: config.signing_key.clone(),

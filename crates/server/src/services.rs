@@ -146,6 +146,7 @@ impl Server {
                 open_wait: self.config.call_timeout,
             },
             reader: LogReader::new(store, published),
+            readers: self.readers.clone(),
             gate: self.gate.clone(),
             reads: Arc::new(Semaphore::new(self.config.reads_max)),
         });
@@ -159,13 +160,15 @@ impl Server {
 
     fn flight_service(&self, appender: Appender) -> Admitted<FlightEndpoint> {
         let sources = (appender, self.statements.clone());
-        let flight = Flight::new(sources, self.gate.clone(), Arc::clone(&self.turns));
+        let ways = (self.gate.clone(), self.readers.clone());
+        let flight = Flight::new(sources, ways, Arc::clone(&self.turns));
         self.admitted(FlightEndpoint::new(flight))
     }
 
     fn query_service(&self) -> Admitted<QueryServiceServer<Queries>> {
         self.admitted(configured!(QueryServiceServer::new(Queries {
             statements: self.statements.clone(),
+            readers: self.readers.clone(),
             gate: self.gate.clone(),
         })))
     }
@@ -200,6 +203,7 @@ impl Server {
             shelf: self.shelf(),
             publisher: Arc::clone(&self.publisher),
             signing_key: self.config.signing_key.clone(),
+            readers: self.readers.clone(),
             gate: self.gate.clone(),
             downloads: Arc::clone(&self.downloads),
             queue_wait: self.config.queue_wait,

@@ -123,6 +123,38 @@ async fn filters_hold_together_and_progress_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rare_events_are_found_behind_long_stretches_of_others() {
+    const EVENTS: u64 = 12_000;
+    let server = TestServer::start().await;
+    let mut client = server.events().await;
+    // From 19 on the first window of 4,096 has none.
+    let rare = |n: u64| n == 17 || n == EVENTS - 1;
+    let of = |n: u64| Event {
+        event: if rare(n) { "rare" } else { "usual" }.to_owned(),
+        ..event(n)
+    };
+    for first in (0..EVENTS).step_by(2_000) {
+        append(&mut client, (first..first + 2_000).map(of).collect()).await;
+    }
+    for (from_seq, found) in [
+        (0, vec![18, EVENTS]),
+        (19, vec![EVENTS]),
+        (EVENTS + 1, vec![]),
+    ] {
+        let request = ReadRequest {
+            from_seq,
+            events: vec!["rare".to_owned()],
+            ..ReadRequest::default()
+        };
+        let messages = read_all(&mut client, request).await;
+        let seqs: Vec<u64> = rows_of(&messages).into_iter().map(|(seq, _)| seq).collect();
+        assert_eq!(seqs, found, "from {from_seq}");
+        let resume = messages.last().map_or(from_seq, |message| message.next_seq);
+        assert_eq!(resume, EVENTS + 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn large_events_come_in_messages_below_four_mebibytes() {
     let server = TestServer::start().await;
     let mut client = server.events().await;

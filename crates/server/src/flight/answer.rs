@@ -7,12 +7,13 @@ use arrow::array::RecordBatch;
 use arrow_flight::sql::Command;
 use arrow_flight::{FlightData, Ticket};
 use futures::StreamExt;
+use vitalog_query::Background;
 
 use super::encode::Encoder;
 use super::sealed::{self, Kind, StatementTicket};
 use super::{Flight, command, values};
 use crate::fault::{Fault, Reason};
-use crate::outbox::{self, End, Outbox, Outgoing};
+use crate::outbox::{End, Outbox, Outgoing};
 use crate::statements::{Answer, Ask, Caller};
 
 impl Flight {
@@ -29,12 +30,12 @@ impl Flight {
                 let ticket = sealed::open(Kind::Ticket, "ticket", handle)?;
                 let answer = self.run(ticket, caller).await?;
                 let send = |outbox| send(answer, outbox);
-                Ok(outbox::stream(&self.gate, self.end(timeout), send))
+                Ok(self.readers.stream(self.end(timeout), send))
             }
             listed => {
                 let rows = self.list(listed).await?;
                 let send = |outbox| send_batch(rows, outbox);
-                Ok(outbox::stream(&self.gate, self.end(timeout), send))
+                Ok(self.readers.stream(self.end(timeout), send))
             }
         }
     }
@@ -82,15 +83,10 @@ async fn send_all(answer: &mut Answer, outbox: &Outbox<FlightData>) -> Result<()
     let (mut encoder, schema) = Encoder::new(&answer.schema())?;
     outbox.send(schema).await;
     while let Some(batch) = answer.next().await {
-        let batch = batch?;
-        // Encoding copies up to megabytes: not on the reactor.
-        let encoding = tokio::task::spawn_blocking(move || {
-            let messages = encoder.write(&batch);
-            (encoder, messages)
-        });
-        let messages;
-        (encoder, messages) = encoding.await.map_err(|error| Fault::of_task(&error))?;
-        for message in messages? {
+        let messages = encoder.write(&batch?)?;
+        Background::offer_core();
+        // While the reader takes them, the batch is free.
+        for message in messages {
             outbox.send(message).await;
         }
     }

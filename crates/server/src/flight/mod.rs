@@ -60,6 +60,7 @@ pub(crate) use self::endpoint::FlightEndpoint;
 use crate::append::Appender;
 use crate::gate::Gate;
 use crate::limits::{FLIGHT_INGESTS_MAX, FLIGHT_PUTS_MAX};
+use crate::readers::Readers;
 use crate::seldom::Seldom;
 use crate::statements::Statements;
 
@@ -70,6 +71,7 @@ pub(crate) struct Flight {
     engine: QueryEngine,
     statements: Statements,
     appender: Appender,
+    readers: Readers,
     gate: Gate,
     /// Turns of statements, which are planned in them as well.
     turns: Arc<Semaphore>,
@@ -87,7 +89,7 @@ impl Flight {
     /// A service over `appender`'s store, which shares the turns of statements with others.
     pub fn new(
         (appender, statements): (Appender, Statements),
-        gate: Gate,
+        (gate, readers): (Gate, Readers),
         turns: Arc<Semaphore>,
     ) -> Self {
         Self {
@@ -96,6 +98,7 @@ impl Flight {
             engine: statements.engine().clone(),
             statements,
             appender,
+            readers,
             gate,
             turns,
             puts: Arc::new(Semaphore::new(FLIGHT_PUTS_MAX)),

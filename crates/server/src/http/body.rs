@@ -17,6 +17,7 @@ use super::record::BrokenOff;
 use super::right::Leave;
 use crate::fault::Fault;
 use crate::limits::HTTP_PIECE_BYTES;
+use crate::readers::Readers;
 use crate::snapshots::OpenFile;
 
 /// What is held as long as a download is under way: the server's gate, the connection, and a turn
@@ -26,15 +27,23 @@ pub(super) type Held = (TaskTrackerToken, UnderWay, OwnedSemaphorePermit);
 struct Sending {
     file: OpenFile,
     rest: Range<u64>,
+    readers: Readers,
     leave: Leave,
     _held: Held,
 }
 
 /// The bytes of `range`, which lies within the file.
-pub(super) fn of_file(file: OpenFile, range: Range<u64>, leave: Leave, held: Held) -> Body {
+pub(super) fn of_file(
+    file: OpenFile,
+    range: Range<u64>,
+    readers: Readers,
+    leave: Leave,
+    held: Held,
+) -> Body {
     let sending = Sending {
         file,
         rest: range,
+        readers,
         leave,
         _held: held,
     };
@@ -63,10 +72,10 @@ impl Sending {
         self.leave.check()?;
         let (file, at) = (self.file.clone(), self.rest.start);
         let length = (self.rest.end - at).min(HTTP_PIECE_BYTES as u64);
-        let reading = tokio::task::spawn_blocking(move || file.read(at, length as usize));
+        let reading = self.readers.aside(move || file.read(at, length as usize));
         tokio::select! {
             read = reading => {
-                let piece = read.map_err(|error| Fault::of_task(&error))??;
+                let piece = read??;
                 self.rest.start += length;
                 Ok(piece.into())
             }

@@ -46,6 +46,7 @@ use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
 use crate::listener::Door;
 use crate::metrics::Metrics;
+use crate::readers::Readers;
 use crate::snapshots::Shelf;
 use crate::statements::Statements;
 
@@ -55,6 +56,7 @@ pub(crate) struct Site {
     pub store: Arc<Store>,
     pub shelf: Shelf,
     pub gate: Gate,
+    pub readers: Readers,
     pub statements: Statements,
     pub access: Access,
     pub signing_key: Option<SigningKey>,

@@ -119,7 +119,13 @@ async fn body_of(
         Content::File(file) => {
             let slot = turn(&site.downloads, site.queue_wait, "downloads").await?;
             let held = (gate, pace, slot);
-            Ok(body::of_file(file, range, leave, held))
+            Ok(body::of_file(
+                file,
+                range,
+                site.readers.clone(),
+                leave,
+                held,
+            ))
         }
     }
 }

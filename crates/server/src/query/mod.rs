@@ -12,6 +12,7 @@ mod request;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use tonic::{Request, Response, Status};
+use vitalog_query::Background;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_server::QueryService;
 use vitalog_wire::vitalog::v1::{
@@ -32,13 +33,15 @@ use crate::deadline;
 use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
 use crate::limits::QUERY_HEARTBEAT;
-use crate::outbox::{self, End, Outbox, Outgoing};
+use crate::outbox::{End, Outbox, Outgoing};
+use crate::readers::Readers;
 use crate::statements::{Answer, Caller, Statements, Surface};
 
 /// Answers statements.
 #[derive(Debug)]
 pub(crate) struct Queries {
     pub statements: Statements,
+    pub readers: Readers,
     pub gate: Gate,
 }
 
@@ -56,9 +59,10 @@ impl QueryService for Queries {
         let format = format_of(&request)?;
         let answer = self.statements.start(ask_of(request, caller)?).await?;
         let stop = self.gate.expired().clone();
-        let stream = outbox::stream(&self.gate, End { stop, timeout }, |outbox| {
-            send(answer, format, outbox)
-        });
+        let end = End { stop, timeout };
+        let stream = self
+            .readers
+            .stream(end, |outbox| send(answer, format, outbox));
         Ok(Response::new(stream))
     }
 
@@ -130,15 +134,10 @@ async fn send_all(
         outbox.send(message(part)).await;
     }
     while let Some(batch) = next_of(answer, outbox).await {
-        let batch = batch?;
-        // Encoding copies up to megabytes: not on the reactor.
-        let work = tokio::task::spawn_blocking(move || {
-            let parts = encoding.write(&batch);
-            (encoding, parts)
-        });
-        let parts;
-        (encoding, parts) = work.await.map_err(|error| Fault::of_task(&error))?;
-        for part in parts? {
+        let parts = encoding.write(&batch?)?;
+        Background::offer_core();
+        // While the reader takes the parts, the batch is free.
+        for part in parts {
             outbox.send(message(part)).await;
         }
     }

@@ -27,8 +27,16 @@ const WINDOW_ROWS: Range<usize> = 64 << 10..256 << 10;
 /// Rows that are looked up at once.
 const PAGE_ROWS: usize = 4096;
 
-/// Seqs without a match after which progress is reported.
-const SILENT_SEQS_MAX: i64 = 8 << 20;
+/// What a look found.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// Events.
+    Found(ReadResponse),
+    /// A window without a match, and more behind it.
+    Nothing,
+    /// Everything was returned.
+    End,
+}
 
 /// Where a row lies.
 #[derive(Clone, Copy, Debug)]
@@ -93,32 +101,28 @@ impl Cursor {
         !self.filter.keeps_all()
     }
 
-    /// The next message with events up to the seq `end`, from the snapshots that `snapshot` gives;
-    /// without events where a long stretch had none. `None` when everything up to `end` was
-    /// returned.
+    /// Looks for events up to the seq `end`: at what is left of a window, or at the next one, in
+    /// `snapshot`. Blocks for the time of one window at most.
     ///
     /// # Errors
     /// Damage of a file, found on first touch.
-    pub fn next(
-        &mut self,
-        end: i64,
-        snapshot: impl Fn() -> Arc<Snapshot>,
-    ) -> Result<Option<ReadResponse>> {
-        let silent_end = self.next_seq.saturating_add(SILENT_SEQS_MAX);
-        while !self.is_done() {
-            if self.fill_page()? {
-                return Ok(Some(self.message()));
-            }
+    pub fn look(&mut self, end: i64, snapshot: &Snapshot) -> Result<Look> {
+        if self.is_done() {
+            return Ok(Look::End);
+        }
+        if !self.fill_page()? {
             self.next_seq = self.window.end + 1;
             if self.next_seq > end {
-                return Ok(None);
+                return Ok(Look::End);
             }
-            if self.next_seq >= silent_end {
-                return Ok(Some(self.progress()));
+            self.gather(snapshot, end)?;
+            if !self.fill_page()? {
+                self.next_seq = self.window.end + 1;
+                let is_all = self.next_seq > end;
+                return Ok(if is_all { Look::End } else { Look::Nothing });
             }
-            self.gather(&snapshot(), end)?;
         }
-        Ok(None)
+        Ok(Look::Found(self.message()))
     }
 
     /// A message that only says how far the cursor is.

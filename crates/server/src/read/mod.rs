@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
+use vitalog_query::Background;
 use vitalog_store::Store;
 use vitalog_wire::vitalog::v1::{ReadRequest, ReadResponse};
 
-use self::cursor::Cursor;
+use self::cursor::{Cursor, Look};
 use self::filter::LogFilter;
 use crate::fault::Fault;
+use crate::limits::READ_LOOKS_MAX;
 use crate::outbox::Outbox;
 
 /// Shortest time between two messages of a tail that only report progress.
@@ -22,9 +24,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shortest time between two looks of a tail that find nothing, however fast the log grows.
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
-
-/// Looks at the log at once, of all readers; each takes a thread.
-const LOOKS_MAX: usize = 8;
 
 /// Reads a store's log.
 #[derive(Clone, Debug)]
@@ -38,7 +37,7 @@ pub(crate) struct LogReader {
 impl LogReader {
     /// A reader of `store`, which announces its last durable seq in `published`.
     pub fn new(store: Arc<Store>, published: watch::Receiver<i64>) -> Self {
-        let looks = Arc::new(Semaphore::new(LOOKS_MAX));
+        let looks = Arc::new(Semaphore::new(READ_LOOKS_MAX));
         Self {
             store,
             published,
@@ -46,7 +45,7 @@ impl LogReader {
         }
     }
 
-    /// Sends what `request` asks for.
+    /// Sends what `request` asks for. Blocks while it waits for pages: not for a reactor.
     pub async fn run(
         mut self,
         mut request: ReadRequest,
@@ -54,29 +53,39 @@ impl LogReader {
     ) -> Result<(), Fault> {
         let filter = LogFilter::of(&mut request);
         let mut cursor = Cursor::new(filter, request.from_seq, request.limit);
-        let mut reported_seq = cursor.next_seq();
-        let mut reported_at = None;
+        let mut reported = Reported::from(cursor.next_seq());
         let mut end = self.store.snapshot().seq();
         // Since the log last grew.
         let (mut looked_at, mut has_found) = (Instant::now(), false);
         while !cursor.is_done() {
-            let message;
-            (cursor, message) = self.read_on(cursor, end).await?;
-            if let Some(message) = message {
-                has_found = true;
-                reported_seq = message.next_seq;
-                outbox.send(message).await;
-                continue;
-            }
-            let is_silent = cursor.is_filtered() && cursor.next_seq() != reported_seq;
-            let is_due = reported_at.is_none_or(|at: Instant| at.elapsed() >= PROGRESS_INTERVAL);
-            if is_silent && (is_due || !request.follow) && !cursor.is_done() {
-                reported_seq = cursor.next_seq();
-                reported_at = Some(Instant::now());
+            let look = {
+                let _look = self.looks.acquire().await;
+                cursor.look(end, &self.store.snapshot())?
+            };
+            Background::offer_core();
+            let is_at_end = match look {
+                Look::Found(message) => {
+                    has_found = true;
+                    reported.seq = message.next_seq;
+                    outbox.send(message).await;
+                    continue;
+                }
+                Look::Nothing => false,
+                Look::End => true,
+            };
+            let is_last = is_at_end && !request.follow;
+            let is_silent = cursor.is_filtered() && cursor.next_seq() != reported.seq;
+            if is_silent && (is_last || reported.is_due(is_at_end)) {
+                reported = Reported::now(cursor.next_seq());
                 outbox.send(cursor.progress()).await;
             }
-            if !request.follow {
+            if is_last {
                 return Ok(());
+            }
+            if !is_at_end {
+                // Whoever waits for this thread, or for this stream to end, comes first.
+                tokio::task::yield_now().await;
+                continue;
             }
             if self.published.wait_for(|&seq| seq > end).await.is_err() {
                 return Err(Fault::shutting_down());
@@ -89,20 +98,37 @@ impl LogReader {
         }
         Ok(())
     }
+}
 
-    /// The next message up to `end`, read on a thread that may block.
-    async fn read_on(
-        &self,
-        mut cursor: Cursor,
-        end: i64,
-    ) -> Result<(Cursor, Option<ReadResponse>), Fault> {
-        let _look = self.looks.acquire().await;
-        let store = Arc::clone(&self.store);
-        let reading = tokio::task::spawn_blocking(move || {
-            let message = cursor.next(end, || store.snapshot());
-            (cursor, message)
-        });
-        let (cursor, message) = reading.await.map_err(|error| Fault::of_task(&error))?;
-        Ok((cursor, message?))
+/// What a reader knows of how far its stream is.
+struct Reported {
+    /// Where it would resume.
+    seq: u64,
+    at: Instant,
+    /// Whether a message was sent only to say so.
+    is_progress: bool,
+}
+
+impl Reported {
+    /// A reader knows where it began.
+    fn from(seq: u64) -> Self {
+        Self {
+            is_progress: false,
+            ..Self::now(seq)
+        }
+    }
+
+    fn now(seq: u64) -> Self {
+        Self {
+            seq,
+            at: Instant::now(),
+            is_progress: true,
+        }
+    }
+
+    /// Whether progress is worth a message: the first time at the end of the log, and now and then.
+    fn is_due(&self, is_at_end: bool) -> bool {
+        let is_first = is_at_end && !self.is_progress;
+        is_first || self.at.elapsed() >= PROGRESS_INTERVAL
     }
 }

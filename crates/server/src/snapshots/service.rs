@@ -21,7 +21,8 @@ use crate::fault::{Fault, Reason};
 use crate::gate::Gate;
 use crate::http::{Signing, no_signing_key};
 use crate::instant::duration_of;
-use crate::outbox::{self, End, Outgoing};
+use crate::outbox::{End, Outgoing};
+use crate::readers::Readers;
 
 /// Serves published snapshots.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Snapshots {
     pub shelf: Shelf,
     pub publisher: Arc<Publisher>,
     pub signing_key: Option<SigningKey>,
+    pub readers: Readers,
     pub gate: Gate,
     /// Turns of downloads.
     pub downloads: Arc<Semaphore>,
@@ -130,9 +132,10 @@ impl SnapshotService for Snapshots {
             stop: self.gate.expired().clone(),
             timeout,
         };
-        let stream = outbox::stream(&self.gate, end, |outbox| async move {
+        let readers = self.readers.clone();
+        let stream = self.readers.stream(end, |outbox| async move {
             let _slot = slot;
-            fetch::run(file, offset, outbox).await
+            fetch::run(file, offset, readers, outbox).await
         });
         Ok(Response::new(stream))
     }

@@ -209,7 +209,12 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        if !self.is_over {
+        if self.is_over {
+            return;
+        }
+        if std::thread::panicking() {
+            self.end_with(State::Failed, Some(Reason::Internal));
+        } else {
             self.end_with(State::Abandoned, None);
         }
     }

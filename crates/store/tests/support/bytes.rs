@@ -11,8 +11,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use vitalog_disk::{Directory, FaultyDirectory};
 use vitalog_store::{IdKind, SearchReport, search_files, verify_directory};
 
-/// The files that hold `text`.
+/// The files that hold `text`, all of one moment: a store that is open renames files meanwhile.
 pub fn files_with(directory: &FaultyDirectory, text: &str) -> Vec<String> {
+    let directory = directory.kill_image();
     let names = directory.files().into_iter().map(|(name, _)| name);
     let holds = |name: &String| {
         let bytes = directory.read(name).unwrap();
@@ -45,11 +46,12 @@ fn texts(file: Vec<u8>) -> Vec<String> {
     texts
 }
 
-/// What the store's own search says of every file.
+/// What the store's own search says of every file, of one moment as well.
 pub fn search(directory: &FaultyDirectory, id: &str, kind: IdKind) -> SearchReport {
+    let directory = directory.kill_image();
     let names = directory.files().into_iter().map(|(name, _)| name);
     let names: Vec<String> = names.collect();
-    let directory: Arc<dyn Directory> = Arc::new(directory.clone());
+    let directory: Arc<dyn Directory> = Arc::new(directory);
     search_files(&directory, &names, id, kind, |_| {}).unwrap()
 }
 

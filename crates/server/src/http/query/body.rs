@@ -15,6 +15,7 @@ use super::super::record::BrokenOff;
 use super::super::right::Leave;
 use crate::fault::{Fault, Reason};
 use crate::limits::QUERY_PIECE_BYTES;
+use crate::readers::Readers;
 use crate::rows::{RowFormat, RowWriter, Written};
 use crate::statements::{Answer, rows_within};
 
@@ -28,6 +29,7 @@ struct Sending {
     encoded: Written,
     /// Rows that are not encoded yet.
     rest: Option<RecordBatch>,
+    readers: Readers,
     leave: Leave,
     _held: Held,
 }
@@ -40,6 +42,7 @@ pub(super) fn of_rows(
     format: RowFormat,
     answer: Answer,
     first: Option<RecordBatch>,
+    readers: Readers,
     leave: Leave,
     held: Held,
 ) -> Result<Body, Fault> {
@@ -51,6 +54,7 @@ pub(super) fn of_rows(
         writer: Some(writer),
         encoded,
         rest: first,
+        readers,
         leave,
         _held: held,
     };
@@ -85,12 +89,11 @@ impl Sending {
                 None => self.more().await?,
             };
             // Encoding and compressing megabytes: not on the reactor.
-            let encoding = tokio::task::spawn_blocking(move || match batch {
+            let encoding = self.readers.aside(move || match batch {
                 Some(batch) => writer.write(&batch).map(|()| Some(writer)),
                 None => writer.finish().map(|()| None),
             });
-            let encoded = encoding.await.map_err(|error| Fault::of_task(&error))?;
-            self.writer = encoded.map_err(|error| unfit(&error))?;
+            self.writer = encoding.await?.map_err(|error| unfit(&error))?;
             let piece = self.encoded.take();
             if !piece.is_empty() {
                 return Ok(Some(piece.into()));

@@ -85,7 +85,8 @@ async fn respond(site: &Arc<Site>, pace: &Pace, request: Request) -> Result<Resp
     if let Ok(id) = HeaderValue::from_str(rows.id()) {
         headers.insert(QUERY_ID, id);
     }
-    *response.body_mut() = body::of_rows(format, rows, first, leave, held)?;
+    let readers = site.readers.clone();
+    *response.body_mut() = body::of_rows(format, rows, first, readers, leave, held)?;
     Ok(response)
 }
 

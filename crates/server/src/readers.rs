@@ -1,0 +1,85 @@
+//! What is read in streams is made on threads that give way to appends.
+//!
+//! Answers of statements, the log and files are looked up here and made into messages; how messages
+//! are framed, compressed and encrypted is the connection's, and stays on the threads of calls, as
+//! do appends and what is asked in one call. Tasks may block for the time of a batch, or of a window
+//! of the log.
+
+use std::io;
+
+use vitalog_query::Background;
+
+use crate::fault::Fault;
+use crate::gate::Gate;
+use crate::limits::READ_THREADS;
+use crate::outbox::{self, End, Outbox, Outgoing};
+
+/// Makes what is read. Clones share the threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Readers {
+    gate: Gate,
+    background: Background,
+}
+
+impl Readers {
+    /// Threads for what `gate` lets in.
+    ///
+    /// # Errors
+    /// The system has no more threads.
+    pub fn start(gate: Gate) -> io::Result<Self> {
+        let background = Background::start("vitalog-read", READ_THREADS)?;
+        Ok(Self { gate, background })
+    }
+
+    /// Starts a stream whose messages `produce` makes.
+    pub fn stream<T, F>(&self, end: End, produce: impl FnOnce(Outbox<T>) -> F) -> Outgoing<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(), Fault>> + Send + 'static,
+    {
+        let _entered = self.background.handle().enter();
+        outbox::stream(&self.gate, end, produce)
+    }
+
+    /// Does `work`, which may wait for the disk or compute for long.
+    ///
+    /// # Errors
+    /// It panicked.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let task = self.background.handle().spawn_blocking(work);
+        task.await.map_err(|error| Fault::of_task(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn thread() -> String {
+        let thread = std::thread::current();
+        thread.name().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn streams_and_what_is_done_aside_run_on_its_threads() {
+        let readers = Readers::start(Gate::default()).expect("threads");
+        let end = End {
+            stop: CancellationToken::new(),
+            timeout: None,
+        };
+        let produce = |outbox: Outbox<String>| async move {
+            outbox.send(thread()).await;
+            Ok(())
+        };
+        let messages: Vec<_> = readers.stream(end, produce).collect().await;
+        assert!(matches!(&messages[..], [Ok(name)] if name == "vitalog-read"));
+        let aside = readers.aside(thread).await;
+        assert!(aside.is_ok_and(|name| name == "vitalog-read"));
+    }
+}
