@@ -9,13 +9,13 @@ use vitalog_event::{
     DAY_US, EventBatch, Rejection, RejectionCode, day_of_timestamp_us, format_timestamp_us, schema,
 };
 
+use crate::command::AppendReceipt;
 use crate::error::{Result, StoreError};
 use crate::idempotency::{EventKey, RecentIds, Stored, content_of, find_in_section};
 use crate::removal::PendingRemoval;
 use crate::snapshot::Snapshot;
 use crate::symbols::{Domain, Member, NULL_SYMBOL, Symbols, Tables};
 use crate::wal::GroupColumns;
-use crate::writer::AppendReceipt;
 
 /// Collects the new events of a group.
 pub(crate) struct GroupBuilder<'a> {

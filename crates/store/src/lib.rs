@@ -10,6 +10,7 @@
 
 mod backup;
 mod cold;
+mod command;
 mod config;
 mod copy;
 mod define;
@@ -45,6 +46,7 @@ mod writer;
 mod writer_states;
 
 pub use backup::{BackupReport, RestoreReport, restore_directory};
+pub use command::{AppendReceipt, Reply};
 pub use config::{Clock, Durability, StoreConfig, SystemClock};
 pub use copy::{CopyProgress, FileCount};
 pub use definitions::{Definition, DefinitionKind, DefinitionReceipt};
@@ -74,7 +76,6 @@ pub use store::Store;
 pub use symbols::{Domain, Member, NULL_SYMBOL, Symbols};
 pub use upkeep::{CompactionGoal, CompactionReport, DamagedFile};
 pub use verify::{Damage, VerifyReport, verify_directory};
-pub use writer::{AppendReceipt, Reply};
 pub use writer_states::{
     WRITER_ID_BYTES_MAX, WRITERS_MAX, WriterMark, WriterState, check_writer_id,
 };

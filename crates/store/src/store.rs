@@ -9,6 +9,7 @@ use vitalog_disk::Directory;
 use vitalog_event::EventBatch;
 
 use crate::cold::ColdCache;
+use crate::command::{AppendReceipt, Command, Control, Pending, Reply, Request};
 use crate::config::{Clock, StoreConfig};
 use crate::definitions::{DefinitionDraft, DefinitionKind, DefinitionReceipt};
 use crate::error::{Result, StoreError, StoreErrorKind};
@@ -22,7 +23,7 @@ use crate::upkeep::{
     WrittenBytes, job_queue,
 };
 use crate::wal::WalCounters;
-use crate::writer::{AppendReceipt, Command, Control, OnPublish, Pending, Reply, Request};
+use crate::writer::OnPublish;
 use crate::writer_states::{WriterMark, WriterState, WriterStates};
 
 /// An open store. One process has it; any number of threads share it behind an `Arc`.

@@ -15,6 +15,7 @@ use super::receipts::RECEIPTS_MAX;
 use super::search::Needle;
 use super::search_parquet::may_be_in_parquet;
 use super::{PendingRemoval, Progress, RemovalProgress, RemovalReceipt, RemovalRequest};
+use crate::command::{Command, Control};
 use crate::error::{Result, StoreError};
 use crate::ledger::NAMED_FOLDERS;
 use crate::manifest::{self, Manifest};
@@ -22,7 +23,6 @@ use crate::published::{RevocationReason, SnapshotId};
 use crate::quarantine;
 use crate::upkeep::Upkeep;
 use crate::wal;
-use crate::writer::{Command, Control};
 
 /// How far a removal came.
 #[derive(Clone, Debug)]

@@ -7,9 +7,9 @@ use vitalog_event::{DAY_US, day_of_timestamp_us};
 use super::begin::{Begun, RemovalRequest};
 use super::finish::Finished;
 use super::{Progress, RemovalReceipt};
+use crate::command::Control;
 use crate::error::{Result, StoreError};
 use crate::store::Store;
-use crate::writer::Control;
 
 /// How often a removal looks whether a copy under way has let go of the old files.
 const COPY_POLL: Duration = Duration::from_millis(20);

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use vitalog_disk::{Directory, crc32c};
 
-use super::domain::{MemberPiece, StringPiece};
+use super::members::MemberPiece;
+use super::strings::StringPiece;
 use super::{Domain, Marks, Tables};
 use crate::error::{Result, StoreError};
 

@@ -7,19 +7,21 @@
 //! memory beside them (one hash slot). Durable by two means: new symbols precede their events in
 //! the write-ahead log, and a flush writes them into a symbol file before the manifest names it.
 
-mod domain;
 mod file;
+mod members;
+mod strings;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arrow_array::StringArray;
 use arrow_array::builder::StringBuilder;
 
-pub(crate) use domain::{Marks, StringPiece};
-use domain::{MemberDomain, StringDomain};
 pub(crate) use file::{
     SymbolPiece, decode_delta, encode_delta, encode_file, encode_file_without, read_file,
 };
+use members::MemberDomain;
+use strings::StringDomain;
+pub(crate) use strings::StringPiece;
 
 use crate::error::Result;
 
@@ -44,6 +46,37 @@ pub enum Domain {
     User,
     /// `event`.
     Event,
+}
+
+/// The next code of each domain at one moment: a bound on what has been logged or flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Marks {
+    pub accounts: u32,
+    pub users: u32,
+    pub events: u32,
+    pub members: u32,
+}
+
+impl Marks {
+    /// The next code of a domain of strings.
+    pub fn of(&self, domain: Domain) -> u32 {
+        match domain {
+            Domain::Account => self.accounts,
+            Domain::User => self.users,
+            Domain::Event => self.events,
+        }
+    }
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
+            accounts: 1,
+            users: 1,
+            events: 1,
+            members: 1,
+        }
+    }
 }
 
 /// All symbols of a store. Only the writer adds; everyone reads. Codes at or past the bounds of a

@@ -31,6 +31,7 @@ pub use compaction::{CompactionGoal, CompactionReport};
 pub(crate) use due::Due;
 
 use crate::cold::{ColdCache, ColdEntry, ColdFile};
+use crate::command::{Command, Control};
 use crate::config::{Clock, StoreConfig};
 use crate::error::{Result, StoreError};
 use crate::ledger::{Ledger, Reservation};
@@ -40,7 +41,6 @@ use crate::room::Writability;
 use crate::segment::{Segment, SegmentEntry};
 use crate::snapshot::{SegmentChange, SegmentSet, Snapshot};
 use crate::symbols::Symbols;
-use crate::writer::{Command, Control};
 
 /// Jobs that may wait; more are told to come back.
 const JOBS_WAITING_MAX: usize = 64;
