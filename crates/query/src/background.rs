@@ -26,19 +26,18 @@ const OFFER_INTERVAL: Duration = Duration::from_millis(1);
 /// block. Clones share it; the last one to go ends it and waits for nothing.
 #[derive(Clone, Debug)]
 pub struct Background {
-    inner: Arc<Inner>,
+    handle: Handle,
+    _running: Arc<Running>,
 }
 
+/// A runtime until it is dropped.
 #[derive(Debug)]
-struct Inner {
-    /// `None` only while it is dropped.
-    runtime: Option<Runtime>,
-}
+struct Running(Option<Runtime>);
 
-impl Drop for Inner {
+impl Drop for Running {
     fn drop(&mut self) {
         // The last owner may be a task, of this runtime or another, which must not be blocked.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
@@ -52,7 +51,7 @@ impl Background {
     /// The system cannot give what a runtime needs.
     ///
     /// # Panics
-    /// The system has no more threads.
+    /// The system has no thread for it at all; where it has a few, the runtime has no more.
     pub fn start(name: &str, threads: usize) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
@@ -61,20 +60,16 @@ impl Background {
             .on_thread_start(yield_to_others)
             .enable_time()
             .build()?;
-        let runtime = Some(runtime);
         Ok(Self {
-            inner: Arc::new(Inner { runtime }),
+            handle: runtime.handle().clone(),
+            _running: Arc::new(Running(Some(runtime))),
         })
     }
 
     /// What starts tasks on it.
-    ///
-    /// # Panics
-    /// Never: a runtime that is used is not dropped.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        let runtime = self.inner.runtime.as_ref();
-        runtime.expect("a runtime that is used").handle()
+        &self.handle
     }
 
     /// Lets a thread that waits for this core have it, where this one has computed for a

@@ -1,5 +1,5 @@
-//! How a running statement is stopped: a flag that scans look at between batches, and the deadline
-//! of the whole statement.
+//! How a running statement is stopped: a flag that tasks look at before each turn and scans between
+//! batches, and the deadline of the whole statement.
 //!
 //! A task of the runtime ends at its next await; an operator that never awaits would go on. The
 //! scans below it look here, so nothing runs longer than one batch past its end. Where they look,

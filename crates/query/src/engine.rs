@@ -19,7 +19,7 @@ use vitalog_store::{DefinitionKind, DefinitionReceipt, Store};
 
 use crate::background::Background;
 use crate::config::QueryConfig;
-use crate::control::Control;
+use crate::control::{Control, cancelled};
 use crate::describe::{self, FunctionDescription, RelationDescription};
 use crate::error::{QueryError, QueryErrorKind};
 use crate::model::Model;
@@ -30,6 +30,7 @@ use crate::snapshot::StatementSnapshot;
 use crate::stream::{Message, QueryStream, Running};
 use crate::system::{SystemTable, Viewer};
 use crate::tables::{self, TableDescription};
+use crate::tasks::{self, OfStatement};
 
 /// Batches that wait for the caller before the work waits, too.
 const BATCHES_AHEAD: usize = 2;
@@ -110,6 +111,7 @@ impl QueryEngine {
         let runtime = background("vitalog-query", config.scan_threads)?;
         let clock = background("vitalog-clock", 1)?;
         let session = Arc::new(Session::new(store, config)?);
+        tasks::follow_statements();
         let inner = Arc::new(Inner {
             session,
             runtime,
@@ -151,7 +153,8 @@ impl QueryEngine {
         let seq = planned.seq();
         let gauge = planned.gauge(control.elapsed());
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let work = drive(planned, stream, plain, sender);
+        let work = drive(planned, stream, plain, sender, Arc::clone(&control));
+        let work = OfStatement::new(Arc::clone(&control), work.boxed());
         let task = self.runtime().spawn(work).abort_handle();
         let running = Running::new(Arc::clone(&control), task);
         let deadline = control
@@ -284,6 +287,7 @@ impl QueryEngine {
         let deadline = control
             .deadline()
             .map(|deadline| self.sleep_until(deadline));
+        let work = OfStatement::new(Arc::clone(control), work.boxed());
         let task: JoinHandle<Result<T, QueryError>> = self.runtime().spawn(work);
         let running = Running::new(Arc::clone(control), task.abort_handle());
         let control = Arc::clone(control);
@@ -320,8 +324,9 @@ async fn drive(
     stream: SendableRecordBatchStream,
     plain: PlainTypes,
     sender: mpsc::Sender<Message>,
+    control: Arc<Control>,
 ) {
-    let moving = move_batches(&planned, stream, &plain, &sender);
+    let moving = move_batches(&planned, stream, &plain, &sender, &control);
     let last = match AssertUnwindSafe(moving).catch_unwind().await {
         Ok(Ok(())) => Message::Done,
         Ok(Err(error)) => Message::Failed(error),
@@ -336,8 +341,18 @@ async fn move_batches(
     mut stream: SendableRecordBatchStream,
     plain: &PlainTypes,
     sender: &mpsc::Sender<Message>,
+    control: &Control,
 ) -> Result<(), QueryError> {
-    while let Some(batch) = stream.next().await {
+    loop {
+        let batch = stream.next().await;
+        // The tasks of a cancelled statement have let go of their work: what comes of it may look
+        // whole and is not.
+        if control.is_cancelled() {
+            return Err(cancelled());
+        }
+        let Some(batch) = batch else {
+            return Ok(());
+        };
         let batch = batch.map_err(|error| planned.diagnose(&error))?;
         if batch.num_rows() == 0 {
             continue;
@@ -349,7 +364,6 @@ async fn move_batches(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

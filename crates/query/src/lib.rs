@@ -49,6 +49,7 @@ mod stream;
 mod system;
 mod table;
 mod tables;
+mod tasks;
 mod views;
 
 pub use background::Background;

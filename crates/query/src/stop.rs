@@ -16,7 +16,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
@@ -25,6 +24,7 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
+use tokio::task::coop;
 
 use crate::control::Control;
 use crate::table::EventsScan;
@@ -137,9 +137,18 @@ impl ExecutionPlan for StopExec {
         let Some(control) = control else {
             return Ok(batches);
         };
-        let checked = batches.map(move |batch| control.check().and(batch));
+        let checked = batches.then(move |batch| {
+            let checked = control.check().and(batch);
+            async {
+                // A step of the task's turn, taken when there is a batch. Stops lie one above the
+                // other: if each took its step before it asks the next, a plan deeper than a turn
+                // has steps would never see its first batch.
+                coop::consume_budget().await;
+                checked
+            }
+        });
         let stream = RecordBatchStreamAdapter::new(self.input.schema(), checked);
-        Ok(Box::pin(cooperative(stream)))
+        Ok(Box::pin(stream))
     }
 
     fn statistics_from_inputs(

@@ -15,6 +15,9 @@ use vitalog_query::{
     SystemTable, TableDescription, Viewer, schema_of_table,
 };
 
+/// More than the 128 steps that the runtime gives a task at once.
+const DEPTH: usize = 140;
+
 fn roomy_engine(rows: u64) -> (Arc<vitalog_store::Store>, QueryEngine) {
     let store = store_of(&random_rows(rows, 6_000), Layout::Flushed);
     let config = QueryConfig {
@@ -131,6 +134,17 @@ async fn work_ends_in_every_operator() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+/// A plan that is deeper than a task has steps in a turn goes on all the same.
+#[tokio::test]
+async fn a_deep_plan_has_its_answer() {
+    let (_store, engine) = roomy_engine(8);
+    let joins: String = (1..DEPTH)
+        .map(|n| format!(" JOIN (SELECT max(seq) AS seq FROM events) t{n} ON t{n}.seq >= t0.seq"))
+        .collect();
+    let sql = format!("SELECT count(*) FROM events t0{joins}");
+    assert_eq!(rows(&engine, request(&sql)).await, [["6000"]]);
 }
 
 #[tokio::test]
