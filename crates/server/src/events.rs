@@ -27,7 +27,6 @@ use crate::admission::WriteRight;
 use crate::append::{AppendCodec, AppendStreams, Appender};
 use crate::deadline;
 use crate::fault::{Fault, Reason};
-use crate::gate::Gate;
 use crate::instant::timestamp;
 use crate::limits::{EVENT_RECEIVE_BYTES_MAX, STREAM_RECEIVE_BYTES_MAX};
 use crate::outbox::{End, Outgoing};
@@ -46,7 +45,6 @@ pub(crate) struct Events {
     pub streams: AppendStreams,
     pub reader: LogReader,
     pub readers: Readers,
-    pub gate: Gate,
     /// Slots of open reads.
     pub reads: Arc<Semaphore>,
 }
@@ -102,14 +100,8 @@ impl EventService for Events {
         let slot = Arc::clone(&self.reads)
             .try_acquire_owned()
             .map_err(|_| Fault::busy("reads"))?;
-        // What ends by itself may end by itself for a while.
-        let stop = if request.follow {
-            self.gate.draining()
-        } else {
-            self.gate.expired()
-        };
         let end = End {
-            stop: stop.clone(),
+            is_endless: request.follow,
             timeout,
         };
         let reader = self.reader.clone();

@@ -78,14 +78,14 @@ pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// [`MESSAGE_BYTES_MAX`].
 pub const READ_MESSAGE_BYTES: usize = 1 << 20;
 
-/// Threads that make what is read; see [`READ_LOOKS_MAX`].
-pub const READ_THREADS: usize = 8;
+/// Threads that make what is read, and more where there are more cores; see [`READ_LOOKS_MAX`].
+pub const READ_THREADS_MIN: usize = 8;
 
 /// Readers that look at the log at once. Each look takes a thread while it waits for pages, and
-/// some of the [`READ_THREADS`] are left for answers.
+/// some of the [`READ_THREADS_MIN`] are left for answers.
 pub const READ_LOOKS_MAX: usize = 6;
 
-const _: () = assert!(READ_LOOKS_MAX < READ_THREADS);
+const _: () = assert!(READ_LOOKS_MAX < READ_THREADS_MIN);
 
 /// Bytes of Arrow that a message of `Query` aims at.
 pub const QUERY_PIECE_BYTES: usize = 2 << 20;

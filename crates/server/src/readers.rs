@@ -5,13 +5,13 @@
 //! do appends and what is asked in one call. Tasks may block for the time of a batch, or of a window
 //! of the log.
 
-use std::io;
+use std::{io, thread};
 
 use vitalog_query::Background;
 
 use crate::fault::Fault;
 use crate::gate::Gate;
-use crate::limits::READ_THREADS;
+use crate::limits::READ_THREADS_MIN;
 use crate::outbox::{self, End, Outbox, Outgoing};
 
 /// Makes what is read. Clones share the threads.
@@ -22,12 +22,14 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    /// Threads for what `gate` lets in.
+    /// Threads for what `gate` lets in, as many as there are cores and at least
+    /// [`READ_THREADS_MIN`].
     ///
     /// # Errors
-    /// The system has no more threads.
+    /// Those of [`Background::start`].
     pub fn start(gate: Gate) -> io::Result<Self> {
-        let background = Background::start("vitalog-read", READ_THREADS)?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let background = Background::start("vitalog-read", cores.max(READ_THREADS_MIN))?;
         Ok(Self { gate, background })
     }
 
@@ -49,37 +51,42 @@ impl Readers {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        let task = self.background.handle().spawn_blocking(work);
+        let task = self.background.handle().spawn_blocking(|| {
+            Background::offer_core();
+            work()
+        });
         task.await.map_err(|error| Fault::of_task(&error))
     }
+}
+
+/// Between two messages: others may have this thread and its core, and the stream sees whether it
+/// has to end.
+pub(crate) async fn give_way() {
+    Background::offer_core();
+    tokio::task::yield_now().await;
 }
 
 #[cfg(test)]
 mod tests {
     use futures::StreamExt;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
-    fn thread() -> String {
-        let thread = std::thread::current();
+    fn name_of_thread() -> String {
+        let thread = thread::current();
         thread.name().unwrap_or_default().to_owned()
     }
 
     #[tokio::test]
     async fn streams_and_what_is_done_aside_run_on_its_threads() {
         let readers = Readers::start(Gate::default()).expect("threads");
-        let end = End {
-            stop: CancellationToken::new(),
-            timeout: None,
-        };
         let produce = |outbox: Outbox<String>| async move {
-            outbox.send(thread()).await;
+            outbox.send(name_of_thread()).await;
             Ok(())
         };
-        let messages: Vec<_> = readers.stream(end, produce).collect().await;
+        let messages: Vec<_> = readers.stream(End::default(), produce).collect().await;
         assert!(matches!(&messages[..], [Ok(name)] if name == "vitalog-read"));
-        let aside = readers.aside(thread).await;
+        let aside = readers.aside(name_of_thread).await;
         assert!(aside.is_ok_and(|name| name == "vitalog-read"));
     }
 }

@@ -147,7 +147,6 @@ impl Server {
             },
             reader: LogReader::new(store, published),
             readers: self.readers.clone(),
-            gate: self.gate.clone(),
             reads: Arc::new(Semaphore::new(self.config.reads_max)),
         });
         let turns = Some(Arc::new(Semaphore::new(self.config.appends_max)));
@@ -169,7 +168,6 @@ impl Server {
         self.admitted(configured!(QueryServiceServer::new(Queries {
             statements: self.statements.clone(),
             readers: self.readers.clone(),
-            gate: self.gate.clone(),
         })))
     }
 
@@ -204,7 +202,6 @@ impl Server {
             publisher: Arc::clone(&self.publisher),
             signing_key: self.config.signing_key.clone(),
             readers: self.readers.clone(),
-            gate: self.gate.clone(),
             downloads: Arc::clone(&self.downloads),
             queue_wait: self.config.queue_wait,
         }));

@@ -7,13 +7,13 @@ use arrow::array::RecordBatch;
 use arrow_flight::sql::Command;
 use arrow_flight::{FlightData, Ticket};
 use futures::StreamExt;
-use vitalog_query::Background;
 
 use super::encode::Encoder;
 use super::sealed::{self, Kind, StatementTicket};
 use super::{Flight, command, values};
 use crate::fault::{Fault, Reason};
 use crate::outbox::{End, Outbox, Outgoing};
+use crate::readers::give_way;
 use crate::statements::{Answer, Ask, Caller};
 
 impl Flight {
@@ -30,12 +30,12 @@ impl Flight {
                 let ticket = sealed::open(Kind::Ticket, "ticket", handle)?;
                 let answer = self.run(ticket, caller).await?;
                 let send = |outbox| send(answer, outbox);
-                Ok(self.readers.stream(self.end(timeout), send))
+                Ok(self.readers.stream(End::within(timeout), send))
             }
             listed => {
                 let rows = self.list(listed).await?;
                 let send = |outbox| send_batch(rows, outbox);
-                Ok(self.readers.stream(self.end(timeout), send))
+                Ok(self.readers.stream(End::within(timeout), send))
             }
         }
     }
@@ -61,13 +61,6 @@ impl Flight {
             started => started,
         }
     }
-
-    pub(super) fn end(&self, timeout: Option<Duration>) -> End {
-        End {
-            stop: self.gate.expired().clone(),
-            timeout,
-        }
-    }
 }
 
 /// Sends an answer: its schema, then its rows.
@@ -84,7 +77,7 @@ async fn send_all(answer: &mut Answer, outbox: &Outbox<FlightData>) -> Result<()
     outbox.send(schema).await;
     while let Some(batch) = answer.next().await {
         let messages = encoder.write(&batch?)?;
-        Background::offer_core();
+        give_way().await;
         // While the reader takes them, the batch is free.
         for message in messages {
             outbox.send(message).await;

@@ -21,7 +21,7 @@ use crate::admission::{WriteRight, turn};
 use crate::auth::{Denied, Principal, Scope, bearer_of};
 use crate::deadline;
 use crate::fault::{Fault, Reason};
-use crate::outbox::{self, Outgoing};
+use crate::outbox::{self, End, Outgoing};
 use crate::statements::{Caller, Surface};
 
 /// A stream whose items are known.
@@ -118,7 +118,7 @@ impl FlightService for Flight {
         let turn = turn(&self.puts, self.queue_wait, "uploads").await?;
         let upload = Upload::new(request.into_inner());
         let flight = self.clone();
-        let end = self.end(timeout);
+        let end = End::within(timeout);
         let stream = outbox::stream(&self.gate, end, |outbox| async move {
             flight.put(upload, turn, may_write, outbox).await
         });

@@ -12,7 +12,6 @@ mod request;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use tonic::{Request, Response, Status};
-use vitalog_query::Background;
 use vitalog_wire::vitalog::v1::query_response::Part;
 use vitalog_wire::vitalog::v1::query_service_server::QueryService;
 use vitalog_wire::vitalog::v1::{
@@ -31,10 +30,9 @@ use self::request::{ask_of, format_of};
 use crate::auth::Principal;
 use crate::deadline;
 use crate::fault::{Fault, Reason};
-use crate::gate::Gate;
 use crate::limits::QUERY_HEARTBEAT;
 use crate::outbox::{End, Outbox, Outgoing};
-use crate::readers::Readers;
+use crate::readers::{Readers, give_way};
 use crate::statements::{Answer, Caller, Statements, Surface};
 
 /// Answers statements.
@@ -42,7 +40,6 @@ use crate::statements::{Answer, Caller, Statements, Surface};
 pub(crate) struct Queries {
     pub statements: Statements,
     pub readers: Readers,
-    pub gate: Gate,
 }
 
 #[tonic::async_trait]
@@ -58,8 +55,7 @@ impl QueryService for Queries {
         let request = request.into_inner();
         let format = format_of(&request)?;
         let answer = self.statements.start(ask_of(request, caller)?).await?;
-        let stop = self.gate.expired().clone();
-        let end = End { stop, timeout };
+        let end = End::within(timeout);
         let stream = self
             .readers
             .stream(end, |outbox| send(answer, format, outbox));
@@ -135,7 +131,7 @@ async fn send_all(
     }
     while let Some(batch) = next_of(answer, outbox).await {
         let parts = encoding.write(&batch?)?;
-        Background::offer_core();
+        give_way().await;
         // While the reader takes the parts, the batch is free.
         for part in parts {
             outbox.send(message(part)).await;

@@ -102,27 +102,24 @@ impl Cursor {
     }
 
     /// Looks for events up to the seq `end`: at what is left of a window, or at the next one, in
-    /// `snapshot`. Blocks for the time of one window at most.
+    /// `snapshot`. Blocks for the time of one window at most. For a cursor that is not done.
     ///
     /// # Errors
     /// Damage of a file, found on first touch.
     pub fn look(&mut self, end: i64, snapshot: &Snapshot) -> Result<Look> {
-        if self.is_done() {
-            return Ok(Look::End);
-        }
-        if !self.fill_page()? {
+        for has_gathered in [false, true] {
+            if self.fill_page()? {
+                return Ok(Look::Found(self.message()));
+            }
             self.next_seq = self.window.end + 1;
             if self.next_seq > end {
                 return Ok(Look::End);
             }
-            self.gather(snapshot, end)?;
-            if !self.fill_page()? {
-                self.next_seq = self.window.end + 1;
-                let is_all = self.next_seq > end;
-                return Ok(if is_all { Look::End } else { Look::Nothing });
+            if !has_gathered {
+                self.gather(snapshot, end)?;
             }
         }
-        Ok(Look::Found(self.message()))
+        Ok(Look::Nothing)
     }
 
     /// A message that only says how far the cursor is.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-use vitalog_query::Background;
 use vitalog_store::Store;
 use vitalog_wire::vitalog::v1::{ReadRequest, ReadResponse};
 
@@ -18,6 +17,7 @@ use self::filter::LogFilter;
 use crate::fault::Fault;
 use crate::limits::READ_LOOKS_MAX;
 use crate::outbox::Outbox;
+use crate::readers::give_way;
 
 /// Shortest time between two messages of a tail that only report progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl LogReader {
                 let _look = self.looks.acquire().await;
                 cursor.look(end, &self.store.snapshot())?
             };
-            Background::offer_core();
+            give_way().await;
             let is_at_end = match look {
                 Look::Found(message) => {
                     has_found = true;
@@ -75,7 +75,7 @@ impl LogReader {
             };
             let is_last = is_at_end && !request.follow;
             let is_silent = cursor.is_filtered() && cursor.next_seq() != reported.seq;
-            if is_silent && (is_last || reported.is_due(is_at_end)) {
+            if is_silent && (is_last || reported.is_due(is_at_end, Instant::now())) {
                 reported = Reported::now(cursor.next_seq());
                 outbox.send(cursor.progress()).await;
             }
@@ -83,8 +83,6 @@ impl LogReader {
                 return Ok(());
             }
             if !is_at_end {
-                // Whoever waits for this thread, or for this stream to end, comes first.
-                tokio::task::yield_now().await;
                 continue;
             }
             if self.published.wait_for(|&seq| seq > end).await.is_err() {
@@ -127,8 +125,25 @@ impl Reported {
     }
 
     /// Whether progress is worth a message: the first time at the end of the log, and now and then.
-    fn is_due(&self, is_at_end: bool) -> bool {
+    fn is_due(&self, is_at_end: bool, now: Instant) -> bool {
         let is_first = is_at_end && !self.is_progress;
-        is_first || self.at.elapsed() >= PROGRESS_INTERVAL
+        is_first || now >= self.at + PROGRESS_INTERVAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_due_at_the_first_end_and_then_once_a_second() {
+        let begun = Reported::from(1);
+        let soon = begun.at + PROGRESS_INTERVAL / 2;
+        assert!(begun.is_due(true, soon));
+        assert!(!begun.is_due(false, soon));
+        assert!(begun.is_due(false, begun.at + PROGRESS_INTERVAL));
+        let reported = Reported::now(9);
+        assert!(!reported.is_due(true, reported.at));
+        assert!(reported.is_due(true, reported.at + PROGRESS_INTERVAL));
     }
 }

@@ -6,7 +6,6 @@ use super::shelf::OpenFile;
 use crate::fault::{Fault, Reason};
 use crate::limits::FETCH_PIECE_BYTES;
 use crate::outbox::Outbox;
-use crate::readers::Readers;
 
 /// Refuses an offset past the end of the file.
 pub(super) fn check_offset(file: &OpenFile, offset: u64) -> Result<(), Fault> {
@@ -17,19 +16,19 @@ pub(super) fn check_offset(file: &OpenFile, offset: u64) -> Result<(), Fault> {
     Err(Fault::of_field(Reason::OffsetPastEnd, "offset", message))
 }
 
-/// Sends `file` from `offset` on. The first message is sent whatever there is to say.
+/// Sends `file` from `offset` on. The first message is sent whatever there is to say. It belongs on
+/// the readers' threads, and so do its reads.
 pub(super) async fn run(
     file: OpenFile,
     mut offset: u64,
-    readers: Readers,
     outbox: Outbox<SnapshotServiceFetchResponse>,
 ) -> Result<(), Fault> {
     let mut sha256 = file.sha256.clone();
     loop {
         let length = (file.bytes - offset).min(FETCH_PIECE_BYTES as u64);
         let reading = file.clone();
-        let read = readers.aside(move || reading.read(offset, length as usize));
-        let data = read.await??;
+        let read = tokio::task::spawn_blocking(move || reading.read(offset, length as usize));
+        let data = read.await.map_err(|error| Fault::of_task(&error))??;
         let message = SnapshotServiceFetchResponse {
             offset,
             data: data.into(),

@@ -18,7 +18,6 @@ use crate::admission::turn;
 use crate::auth::{SIGNED_FOR_MAX, SigningKey};
 use crate::deadline;
 use crate::fault::{Fault, Reason};
-use crate::gate::Gate;
 use crate::http::{Signing, no_signing_key};
 use crate::instant::duration_of;
 use crate::outbox::{End, Outgoing};
@@ -31,7 +30,6 @@ pub(crate) struct Snapshots {
     pub publisher: Arc<Publisher>,
     pub signing_key: Option<SigningKey>,
     pub readers: Readers,
-    pub gate: Gate,
     /// Turns of downloads.
     pub downloads: Arc<Semaphore>,
     pub queue_wait: Duration,
@@ -128,14 +126,10 @@ impl SnapshotService for Snapshots {
             .on_shelf(move |shelf| shelf.open(&id, &table, &path))
             .await?;
         fetch::check_offset(&file, offset)?;
-        let end = End {
-            stop: self.gate.expired().clone(),
-            timeout,
-        };
-        let readers = self.readers.clone();
+        let end = End::within(timeout);
         let stream = self.readers.stream(end, |outbox| async move {
             let _slot = slot;
-            fetch::run(file, offset, readers, outbox).await
+            fetch::run(file, offset, outbox).await
         });
         Ok(Response::new(stream))
     }

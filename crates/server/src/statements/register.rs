@@ -143,7 +143,7 @@ impl Register {
 }
 
 /// A statement's place on the list. Dropping it takes the statement off as one whose reader went
-/// away.
+/// away, or, in a panic, as one that failed.
 #[derive(Debug)]
 pub(super) struct Listed {
     entry: Arc<Entry>,

@@ -97,10 +97,7 @@ impl AppendStreams {
             .try_acquire_owned()
             .map_err(|_| Fault::busy("append streams"))?;
         // A draining server lets a stream answer what it took; see `take_all`.
-        let end = End {
-            stop: self.gate.expired().clone(),
-            timeout,
-        };
+        let end = End::within(timeout);
         let streams = self.clone();
         Ok(outbox::stream(&self.gate, end, |outbox| async move {
             let _slot = slot;
