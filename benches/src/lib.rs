@@ -5,6 +5,30 @@
 
 use std::time::{Duration, Instant};
 
+/// How long calls took, in order.
+#[derive(Clone, Debug)]
+pub struct Times(Vec<Duration>);
+
+impl Times {
+    /// Those of at least one call.
+    ///
+    /// # Panics
+    /// Where `times` is empty.
+    #[must_use]
+    pub fn of(mut times: Vec<Duration>) -> Self {
+        assert!(!times.is_empty(), "nothing was measured");
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The time that `percent` of the calls stayed below, 0 to 100.
+    #[must_use]
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let Self(times) = self;
+        times[(times.len() * percent / 100).min(times.len() - 1)]
+    }
+}
+
 /// The median time of `rounds` calls, and what the last one returned.
 ///
 /// # Errors
@@ -23,8 +47,8 @@ pub fn median<T>(
         last = Some(call()?);
         times.push(begun.elapsed());
     }
-    times.sort_unstable();
-    Ok((times[rounds / 2], last.expect("at least one round")))
+    let median = Times::of(times).percentile(50);
+    Ok((median, last.expect("at least one round")))
 }
 
 /// Milliseconds with two digits.

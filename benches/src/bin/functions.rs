@@ -20,7 +20,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use clap::Parser;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use vitalog_benches::{machine, milliseconds, print_table};
+use vitalog_benches::{Times, machine, milliseconds, print_table};
 
 /// What to measure.
 #[derive(Debug, Parser)]
@@ -114,7 +114,10 @@ fn main() -> anyhow::Result<()> {
                     .with_context(|| format!("{call} by {}", grouping.name))?;
             }
         }
-        let medians: Vec<Duration> = times.into_iter().map(median_of).collect();
+        let medians: Vec<Duration> = times
+            .into_iter()
+            .map(|times| Times::of(times).percentile(50))
+            .collect();
         for (call, time) in calls.iter().zip(&medians) {
             let ratio = time.as_secs_f64() / medians[0].as_secs_f64();
             table.push(vec![
@@ -137,11 +140,6 @@ fn main() -> anyhow::Result<()> {
     );
     println!("\n{}", calls.join("\n"));
     Ok(())
-}
-
-fn median_of(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
 
 fn feature_adoption_sql() -> String {

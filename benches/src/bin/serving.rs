@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 use vitalog::simulate::{Simulation, SimulationConfig};
-use vitalog_benches::{machine, milliseconds, print_table};
+use vitalog_benches::{Times, machine, milliseconds, print_table};
 use vitalog_disk::{Directory, RealDirectory};
 use vitalog_event::{EventBatchBuilder, day_of_timestamp_us};
 use vitalog_query::{QueryConfig, QueryEngine};
@@ -124,7 +124,19 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let served = Served::start(Arc::clone(&store), arguments.busy + 8).await?;
         drops(&served, &arguments).await?;
-        small(&served, &arguments).await?;
+        small(&served, arguments.calls, "over loopback").await?;
+        let long = (0..2).map(|_| {
+            let (channel, http) = (served.channel.clone(), served.http);
+            tokio::spawn(Surface::Grpc.ask(channel, http, LONG[1].1))
+        });
+        let long: Vec<_> = long.collect();
+        small(
+            &served,
+            arguments.calls.div_ceil(10),
+            "beside two long statements",
+        )
+        .await?;
+        long.iter().for_each(JoinHandle::abort);
         readers(&served, &arguments).await?;
         served.stop().await
     })?;
@@ -271,7 +283,7 @@ async fn drops(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
                 asking.abort();
                 times.push(tokio::task::spawn_blocking(move || quiet_since(dropped)).await??);
             }
-            rows.push(row_of(name, times, "100"));
+            rows.push(row_of(name, &Times::of(times), "100"));
         }
         let title = format!("dropped {surface_name}: CPU quiet after, ms");
         print_table(&[&title, "p50", "p99", "goal p99"], &rows);
@@ -291,8 +303,9 @@ fn quiet_since(dropped: Instant) -> anyhow::Result<Duration> {
     while dropped.elapsed() < PATIENCE {
         std::thread::sleep(LOOK);
         let now = engine_nanoseconds()?;
-        // A twentieth of a millisecond is a thread that wakes and sleeps again.
-        if now - before > 50_000 {
+        // A twentieth of a millisecond is a thread that wakes and sleeps again; less than before is
+        // one that has ended.
+        if now.saturating_sub(before) > 50_000 {
             last_work = dropped.elapsed();
         }
         before = now;
@@ -320,8 +333,8 @@ fn engine_nanoseconds() -> anyhow::Result<u64> {
     Ok(sum)
 }
 
-/// The smallest questions, one after another.
-async fn small(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
+/// The smallest questions, one after another, `calls` of each call and a fifth of each statement.
+async fn small(served: &Served, calls: usize, setting: &str) -> anyhow::Result<()> {
     let mut health = HealthServiceClient::new(served.channel.clone());
     let page = GetScoresRequest {
         entity: Entity::Account.into(),
@@ -345,13 +358,13 @@ async fn small(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
         ("last events of an account", last_events.as_str()),
         ("system.queries", "SELECT count(*) FROM system.queries"),
     ] {
-        let mut times = Vec::with_capacity(arguments.calls);
-        for _ in 0..arguments.calls.div_ceil(5) {
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls.div_ceil(5) {
             let begun = Instant::now();
             answer(&mut served.queries(), text).await?;
             times.push(begun.elapsed());
         }
-        rows.push(row_of(name, times, "-"));
+        rows.push(row_of(name, &Times::of(times), "-"));
     }
     let by_id = GetScoresRequest {
         entity: Entity::Account.into(),
@@ -362,15 +375,18 @@ async fn small(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
         ("GetScores, 100 ids", by_id),
         ("GetScores, a page of 100", page),
     ] {
-        let mut times = Vec::with_capacity(arguments.calls);
-        for _ in 0..arguments.calls {
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls {
             let begun = Instant::now();
             health.get_scores(request.clone()).await?;
             times.push(begun.elapsed());
         }
-        rows.push(row_of(name, times, "5"));
+        rows.push(row_of(name, &Times::of(times), "5"));
     }
-    print_table(&["over loopback, ms", "p50", "p99", "goal p99"], &rows);
+    print_table(
+        &[&format!("{setting}, ms"), "p50", "p99", "goal p99"],
+        &rows,
+    );
     println!();
     Ok(())
 }
@@ -399,16 +415,15 @@ async fn readers(served: &Served, arguments: &Arguments) -> anyhow::Result<()> {
         // What they leave behind is no part of the next turn alone.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    alone.sort_unstable();
-    beside.sort_unstable();
-    let ratio = percentile(&beside, 99).as_secs_f64() / percentile(&alone, 99).as_secs_f64();
+    let (alone, beside) = (Times::of(alone), Times::of(beside));
+    let ratio = beside.percentile(99).as_secs_f64() / alone.percentile(99).as_secs_f64();
     let name = format!(
         "beside {} idle, {} busy and a slow reader",
         arguments.idle, arguments.busy
     );
     let rows = [
-        row_of("alone", alone, "-"),
-        row_of(&name, beside, &format!("{ratio:.1} times alone")),
+        row_of("alone", &alone, "-"),
+        row_of(&name, &beside, &format!("{ratio:.1} times alone")),
     ];
     print_table(
         &["durable append of 10 events, ms", "p50", "p99", ""],
@@ -504,17 +519,11 @@ async fn appends(served: &Served, count: usize, part: usize) -> anyhow::Result<V
     Ok(times)
 }
 
-fn row_of(name: &str, mut times: Vec<Duration>, goal: &str) -> Vec<String> {
-    times.sort_unstable();
+fn row_of(name: &str, times: &Times, goal: &str) -> Vec<String> {
     vec![
         name.to_owned(),
-        milliseconds(percentile(&times, 50)),
-        milliseconds(percentile(&times, 99)),
+        milliseconds(times.percentile(50)),
+        milliseconds(times.percentile(99)),
         goal.to_owned(),
     ]
-}
-
-/// A percentile of `sorted`, which is not empty.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
