@@ -6,13 +6,29 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use vitalog_wire::vitalog::v1 as wire;
 use wire::event_service_client::EventServiceClient;
 use wire::query_response::Part;
 use wire::query_service_client::QueryServiceClient;
 
-/// A connection and the runtime it lives on.
+/// Whether a call failed because its connection broke, and not by the server's word.
+///
+/// What the transport says depends on where the call was when it broke: before it was sent, half
+/// sent, or waiting for its answer.
+#[must_use]
+pub fn is_broken_connection(status: &Status) -> bool {
+    let codes = [
+        Code::Unavailable,
+        Code::Cancelled,
+        Code::Unknown,
+        Code::Internal,
+    ];
+    status.details().is_empty() && codes.contains(&status.code())
+}
+
+/// A connection and the runtime it lives on, which runs only during a call: where none is made for
+/// over 50 seconds, the server's ping stays unanswered, and the server closes the connection.
 #[derive(Debug)]
 pub struct Client {
     runtime: Runtime,

@@ -13,7 +13,7 @@ mod rows;
 mod surroundings;
 
 pub use binary::{Outcome, Serving, Vitalog};
-pub use client::Client;
+pub use client::{Client, is_broken_connection};
 pub use event::Event;
 pub use page::Page;
 pub use rows::{Row, for_each_row};

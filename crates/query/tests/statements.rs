@@ -9,7 +9,10 @@ use std::time::Duration;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, TimeUnit};
 use futures::{StreamExt, TryStreamExt};
-use vitalog_query::{Access, Position, QueryConfig, QueryEngine, QueryErrorKind, QueryRequest};
+use vitalog_query::{
+    Access, Position, QueryConfig, QueryEngine, QueryError, QueryErrorKind, QueryRequest,
+    QueryStream,
+};
 
 use support::{
     Layout, answer, append, batches, empty_store, engine_over, error_of, history, random_rows,
@@ -304,6 +307,13 @@ async fn a_dropped_answer_ends_its_work() {
     }
 }
 
+/// The answer to `sql` after its first batch.
+async fn begun(engine: &QueryEngine, sql: &str) -> Result<QueryStream, QueryError> {
+    let mut stream = engine.query(request(sql)).await?;
+    stream.next().await.unwrap()?;
+    Ok(stream)
+}
+
 #[tokio::test]
 async fn a_deadline_holds_over_planning_work_and_reading() {
     let store = store_of(&random_rows(2, 300), Layout::Mixed);
@@ -325,14 +335,18 @@ async fn a_deadline_holds_over_planning_work_and_reading() {
     let error = error_of(&engine(Duration::from_millis(300)), request(endless)).await;
     assert_eq!(error.kind(), QueryErrorKind::Limit, "{error}");
     assert!(error.message.contains("deadline"), "{error}");
-    // A reader that does not read.
+    // A reader that does not read. The deadline is one that leaves time for the first batch.
     let many = "SELECT a.seq FROM events a, events b";
-    let mut stream = engine(Duration::from_millis(300))
-        .query(request(many))
-        .await
-        .unwrap();
-    assert!(stream.next().await.unwrap().is_ok());
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut deadline = Duration::from_millis(300);
+    let stream = loop {
+        match begun(&engine(deadline), many).await {
+            Ok(stream) => break stream,
+            Err(error) => assert_eq!(error.kind(), QueryErrorKind::Limit, "{error}"),
+        }
+        deadline *= 10;
+        assert!(deadline <= Duration::from_secs(30), "no batch in time");
+    };
+    tokio::time::sleep(deadline + Duration::from_millis(100)).await;
     let rest: Vec<_> = stream.collect().await;
     let error = rest.last().unwrap().as_ref().unwrap_err();
     assert_eq!(error.kind(), QueryErrorKind::Limit, "{error}");

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use prost::Message;
 use support::raw::raw_append;
@@ -14,6 +15,7 @@ use support::{
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 use tonic_types::StatusExt;
+use vitalog_server::ServerConfig;
 use vitalog_store::StoreConfig;
 use vitalog_wire::vitalog::v1::{AppendRequest, Event, ReadRequest};
 
@@ -410,7 +412,12 @@ async fn a_full_queue_is_waited_for() {
         queue_batches: 1,
         ..StoreConfig::default()
     };
-    let server = TestServer::with(support::free_port(), store).await;
+    // Each batch is a sync of its own, and each waits behind those of fifteen others.
+    let config = ServerConfig {
+        queue_wait: Duration::from_secs(50),
+        ..support::free_port()
+    };
+    let server = TestServer::with(config, store).await;
     let mut clients = Vec::new();
     for n in 0..16 {
         let mut client = server.events().await;

@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use prost::Message;
-use support::{TestServer, append, bare, cause, event, numbered, read_all, rows_of};
+use support::{TestServer, append, bare, begun, cause, event, numbered, read_all, rows_of};
 use tonic::Code;
 use vitalog_server::ServerConfig;
 use vitalog_store::StoreConfig;
@@ -294,12 +296,15 @@ async fn a_reader_that_leaves_frees_its_slot() {
 async fn a_deadline_ends_a_tail() {
     let server = filled(10).await;
     let mut client = server.events().await;
-    let mut request = tonic::Request::new(ReadRequest {
-        follow: true,
-        ..ReadRequest::default()
+    let tail = begun(Duration::from_millis(300), async |allowed| {
+        let mut request = tonic::Request::new(ReadRequest {
+            follow: true,
+            ..ReadRequest::default()
+        });
+        request.set_timeout(allowed);
+        client.read(request).await
     });
-    request.set_timeout(std::time::Duration::from_millis(300));
-    let mut tail = client.read(request).await.unwrap().into_inner();
+    let mut tail = tail.await.into_inner();
     let status = loop {
         match tail.message().await {
             Ok(Some(_)) => {}

@@ -117,6 +117,7 @@ async fn reflection_lists_the_services_in_both_versions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_waits_for_appends_and_ends_tails() {
+    const BATCH: u64 = 100;
     let mut server = TestServer::start().await;
     let mut client = server.events().await;
     append(&mut client, numbered(0..10)).await;
@@ -132,8 +133,8 @@ async fn a_shutdown_waits_for_appends_and_ends_tails() {
         writers.push(tokio::spawn(async move {
             let mut acknowledged = 0;
             for batch in 0_u64.. {
-                let first = 1_000_000 * (n + 1) + batch * 100;
-                match client.append(request(numbered(first..first + 100))).await {
+                let first = 1_000_000 * (n + 1) + batch * BATCH;
+                match client.append(request(numbered(first..first + BATCH))).await {
                     Ok(answer) => acknowledged += answer.into_inner().accepted,
                     Err(status) => return (acknowledged, status),
                 }
@@ -158,21 +159,25 @@ async fn a_shutdown_waits_for_appends_and_ends_tails() {
         (Code::Unavailable, "SHUTTING_DOWN".to_owned())
     );
     assert!(status.get_error_details().retry_info().is_some());
-    let mut acknowledged = 10;
+    let (mut acknowledged, mut untold) = (10, 0);
     for writer in writers {
         let (accepted, status) = writer.await.unwrap();
         // Either the server's word, or the client's own of a connection that was closed.
         let is_told = cause(&status) == (Code::Unavailable, "SHUTTING_DOWN".to_owned());
         assert!(is_told || status.details().is_empty(), "{status:?}");
         acknowledged += accepted;
+        untold += u64::from(!is_told);
     }
     let (shutdown, store) = server.ended().await;
     assert_eq!(shutdown.abandoned, 0);
     store.close().unwrap();
-    assert_eq!(
-        store.snapshot().seq(),
-        acknowledged as i64,
-        "what was let in was answered"
+    // A connection that is closed before its writer was told may take one answer with it.
+    let seq = store.snapshot().seq() as u64;
+    assert!(acknowledged <= seq, "{acknowledged} of {seq}");
+    let unanswered = seq - acknowledged;
+    assert!(
+        unanswered <= untold * BATCH && unanswered.is_multiple_of(BATCH),
+        "what was let in was answered: {unanswered} were not, {untold} writers were not told"
     );
 }
 

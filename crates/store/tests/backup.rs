@@ -4,8 +4,7 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use support::{batch, content, numbered, open};
 use vitalog_disk::{Directory, FaultPlan, FaultyDirectory};
@@ -127,19 +126,27 @@ fn the_next_backup_copies_what_is_new_and_drops_what_is_gone() {
 fn a_backup_beside_appends_is_a_prefix_with_all_that_was_acknowledged() {
     let (_, store) = filled(1);
     let store = Arc::new(store);
-    let stop = Arc::new(AtomicBool::new(false));
+    // Some 200 appends beside each backup and no more, however long it takes: the next one has to
+    // copy them all.
+    let (sender, appended) = mpsc::sync_channel(200);
     let appender = {
-        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        let store = Arc::clone(&store);
         std::thread::spawn(move || {
             let mut next = 50;
-            while !stop.load(Ordering::Relaxed) {
-                store.append(batch(&numbered(next..next + 37))).unwrap();
+            let mut is_wanted = true;
+            while is_wanted {
+                let receipt = store.append(batch(&numbered(next..next + 37))).unwrap();
                 next += 37;
+                is_wanted = sender.send(receipt.last_seq).is_ok();
             }
         })
     };
     let target = FaultyDirectory::new();
+    let mut last = 0;
     for _ in 0..5 {
+        // At least one that the backup before does not have.
+        appended.iter().find(|seq| *seq > last).unwrap();
+        while appended.try_recv().is_ok() {}
         let before = store.snapshot().seq();
         let report = backup(&store, &target).unwrap();
         assert!(report.seq >= before);
@@ -147,8 +154,9 @@ fn a_backup_beside_appends_is_a_prefix_with_all_that_was_acknowledged() {
         let rows = content(&restored.snapshot()).unwrap();
         assert!(rows.keys().copied().eq(1..=report.seq));
         assert!(rows.into_values().eq(numbered(0..report.seq as u64)));
+        last = report.seq;
     }
-    stop.store(true, Ordering::Relaxed);
+    drop(appended);
     appender.join().unwrap();
 }
 

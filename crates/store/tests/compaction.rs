@@ -5,8 +5,8 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use support::{Event, batch, clock, content, numbered, open, small};
 use vitalog_disk::{Directory, FaultPlan, FaultyDirectory};
@@ -205,6 +205,7 @@ fn appends_and_readers_go_on_beside_a_compaction() {
     let directory = FaultyDirectory::new();
     let store = Arc::new(open_tight(&directory));
     let is_done = Arc::new(AtomicBool::new(false));
+    let (begun, reading) = mpsc::channel();
     let reader = {
         let (store, is_done) = (Arc::clone(&store), Arc::clone(&is_done));
         std::thread::spawn(move || {
@@ -217,10 +218,14 @@ fn appends_and_readers_go_on_beside_a_compaction() {
                     assert_eq!(event, Event::numbered(seq as u64 - 1));
                 }
                 reads += 1;
+                if reads == 1 {
+                    begun.send(()).unwrap();
+                }
             }
             reads
         })
     };
+    reading.recv().unwrap();
     for round in 0..60 {
         store
             .append(batch(&numbered(round * 100..(round + 1) * 100)))

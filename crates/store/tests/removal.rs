@@ -5,8 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -321,38 +320,45 @@ fn a_failing_disk_leaves_an_erasure_to_be_done_again_and_loses_nothing_else() {
 fn appends_and_flushes_go_on_while_ids_are_erased() {
     let directory = FaultyDirectory::new();
     let store = filled(&directory);
-    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let appender = scope.spawn(|| {
+        // Some 200 appends beside each erasure and no more, however long it takes: the next one
+        // has to look through them all.
+        let (sender, appended) = mpsc::sync_channel(200);
+        let store = &store;
+        let appender = scope.spawn(move || {
             let mut next = 900;
-            while !stop.load(Ordering::Relaxed) || next < 2_000 {
+            let mut is_wanted = true;
+            while is_wanted || next < 2_000 {
                 let receipt = store.append(batch(&numbered(next..next + 25))).unwrap();
                 assert_eq!(receipt.accepted, 25);
                 if next.is_multiple_of(100) {
                     store.flush().unwrap();
                 }
                 next += 25;
+                is_wanted = sender.send(receipt.last_seq).is_ok();
             }
             next
         });
-        let mut last_seqs = Vec::new();
+        let mut last = 0;
         for _ in 0..4 {
-            let receipt = erase_user(&store).unwrap();
-            last_seqs.push(receipt.seq_max);
-            let rows = rows(&store);
+            // At least one that the erasure before did not see.
+            appended.iter().find(|seq| *seq > last).unwrap();
+            while appended.try_recv().is_ok() {}
+            let receipt = erase_user(store).unwrap();
+            last = receipt.seq_max;
+            let rows = rows(store);
             let early = rows
                 .range(..=receipt.seq_max)
                 .filter(|(_, event)| is_user(event));
             assert_eq!(early.count(), 0);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(appended);
         let end = appender.join().unwrap();
-        let last = *last_seqs.last().unwrap();
         let expected: BTreeMap<i64, Event> = (1..).zip(numbered(0..end)).collect();
         let gone = |(seq, event): &(i64, Event)| *seq <= last && is_user(event);
         let expected: BTreeMap<i64, Event> =
             expected.into_iter().filter(|row| !gone(row)).collect();
-        assert_eq!(rows(&store), expected);
+        assert_eq!(rows(store), expected);
         store.close().unwrap();
         assert_eq!(rows(&open(&directory).unwrap()), expected);
     });

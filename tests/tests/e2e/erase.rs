@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
 
 use vitalog_tests::Vitalog;
 
@@ -28,14 +29,28 @@ fn lines(vitalog: &Vitalog) -> BTreeSet<String> {
 }
 
 /// The files below `folder` that hold `text`.
-fn files_with(folder: &std::path::Path, text: &str) -> Vec<String> {
+///
+/// Where one goes while they are read, all are read again: it may have another name now, in a
+/// folder that was read before.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    for _ in 0..10 {
+        match search(folder, text) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            searched => return searched.unwrap(),
+        }
+    }
+    panic!("files go each time that they are read");
+}
+
+/// The same, once.
+fn search(folder: &Path, text: &str) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(files_with(&entry.path(), text));
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.extend(search(&entry.path(), text)?);
         } else {
-            let bytes = fs::read(entry.path()).unwrap();
+            let bytes = fs::read(entry.path())?;
             if bytes
                 .windows(text.len())
                 .any(|window| window == text.as_bytes())
@@ -44,7 +59,7 @@ fn files_with(folder: &std::path::Path, text: &str) -> Vec<String> {
             }
         }
     }
-    found
+    Ok(found)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use vitalog_event::DAY_US;
-use vitalog_tests::{Client, Event, Vitalog};
+use vitalog_tests::{Client, Event, Vitalog, is_broken_connection};
 
 use crate::Place;
 
@@ -110,7 +110,11 @@ fn a_signal_under_load_loses_nothing_acked() {
     let ended = serving.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     let (acked, status) = load.join().unwrap();
-    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    // The server's last word, or that of a transport without a server.
+    assert!(
+        status.code() == tonic::Code::Unavailable || is_broken_connection(&status),
+        "{status:?}"
+    );
     // The last batch may be in, its answer lost with the connection.
     let there = vitalog.count_events();
     assert!(

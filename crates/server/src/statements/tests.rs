@@ -1,5 +1,6 @@
 //! Statements over a small store: seqs, limits, turns, the list and its ends.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ const START_US: i64 = 1_740_787_200_000_000;
 /// More rows than anybody waits for.
 const ENDLESS: &str = "SELECT a.value FROM generate_series(1, 100000000) a(value)";
 
+/// How long is waited for what comes, and for what never does.
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(200);
+
 struct World {
     store: Arc<Store>,
     statements: Statements,
@@ -26,15 +31,14 @@ struct World {
 }
 
 impl World {
-    fn new(queries_max: usize, ceilings: Ceilings) -> Self {
+    fn new(queries_max: usize, queue_wait: Duration, ceilings: Ceilings) -> Self {
         let directory = Arc::new(FaultyDirectory::new());
         let opened = Store::open(directory, StoreConfig::default(), Arc::new(SystemClock));
         let store = Arc::new(opened.expect("an empty store").0);
         let engine = QueryEngine::new(Arc::clone(&store), QueryConfig::default());
         let sources = (Arc::clone(&store), engine.expect("an engine"));
-        let wait = Duration::from_millis(200);
         let turns = Arc::new(Semaphore::new(queries_max));
-        let statements = Statements::new(sources, Arc::clone(&turns), wait, ceilings);
+        let statements = Statements::new(sources, Arc::clone(&turns), queue_wait, ceilings);
         Self {
             store,
             statements,
@@ -70,7 +74,7 @@ impl World {
 }
 
 fn world() -> World {
-    World::new(4, Ceilings::default())
+    World::new(4, LONG, Ceilings::default())
 }
 
 fn anyone() -> Caller {
@@ -122,7 +126,9 @@ async fn a_statement_waits_for_its_seq() {
         world.append(2);
     };
     assert_eq!(tokio::join!(waiting, appending).0, Ok(5));
-    let fault = world.count(at_least(77)).await.expect_err("never appended");
+    let hasty = World::new(4, SHORT, Ceilings::default());
+    hasty.append(5);
+    let fault = hasty.count(at_least(77)).await.expect_err("never appended");
     assert_eq!(fault.reason, Reason::SeqPastEnd);
     assert!(fault.message().contains("77"), "{}", fault.message());
     assert!(fault.message().contains("seq is 5"), "{}", fault.message());
@@ -141,13 +147,16 @@ async fn a_statement_waits_for_its_seq() {
     assert_eq!(reason(world.count(past_all).await), Reason::SeqPastEnd);
     let turned = as_of(3, Some(4));
     assert_eq!(reason(world.count(turned).await), Reason::InvalidRequest);
-    assert!(world.statements.running().is_empty());
+    for world in [world, hasty] {
+        assert!(world.statements.running().is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_past_its_limit_fails_and_says_so() {
     let world = World::new(
         4,
+        LONG,
         Ceilings {
             rows: Some(50_000),
             bytes: None,
@@ -288,7 +297,7 @@ async fn a_cancelled_statement_ends_even_where_nobody_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn turns_are_held_while_there_is_work() {
-    let world = World::new(1, Ceilings::default());
+    let world = World::new(1, SHORT, Ceilings::default());
     let turns = Arc::clone(&world.turns);
     let first = world
         .statements
@@ -338,12 +347,21 @@ async fn turns_are_held_while_there_is_work() {
 /// Its turn is free at its deadline, and its reader is told when it comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_nobody_reads_ends_at_its_deadline() {
-    let world = World::new(1, Ceilings::default());
+    let world = World::new(1, LONG, Ceilings::default());
     let limits = Limits {
         time: Some(Duration::from_secs(2)),
         ..Limits::default()
     };
-    let started = world.statements.start(limited(ENDLESS, limits)).await;
+    // Again, where its time was over before it had a plan.
+    let starting = async {
+        loop {
+            match world.statements.start(limited(ENDLESS, limits)).await {
+                Ok(answer) => return answer,
+                Err(fault) => assert_eq!(fault.reason, Reason::QueryLimit),
+            }
+        }
+    };
+    let started = tokio::time::timeout(LONG, starting).await;
     let mut answer = started.expect("a statement");
     let turn = world.turns.acquire().await.expect("turns stay open");
     drop(turn);
@@ -379,4 +397,19 @@ async fn the_list_of_ended_statements_is_bounded_and_cuts_texts() {
     let last = seen.last().expect("the long one");
     assert!(last.sql.len() <= crate::limits::STATEMENT_TEXT_BYTES_MAX + '…'.len_utf8());
     assert!(last.sql.ends_with('…'));
+}
+
+#[tokio::test]
+async fn a_panic_of_who_reads_is_a_failure() {
+    let world = world();
+    let answer = world.statements.start(ask("SELECT 1")).await;
+    let answer = answer.expect("its turn");
+    let read = std::panic::catch_unwind(AssertUnwindSafe(move || {
+        let _answer = answer;
+        panic!("a bug");
+    }));
+    assert!(read.is_err());
+    let seen = world.statements.seen_by(&anyone());
+    let ends: Vec<_> = seen.iter().map(|one| (one.state, one.reason)).collect();
+    assert_eq!(ends, [(State::Failed, Some(Reason::Internal))]);
 }

@@ -4,12 +4,33 @@
 use std::time::Duration;
 
 use prost::Message;
-use tonic::{Code, Request};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status};
 use vitalog_server::ServerConfig;
 use vitalog_store::StoreConfig;
 
-use crate::support::{TestServer, append, bare, cause, free_port, numbered, request};
-use crate::writer::{Writer, batch, connected, state};
+use crate::support::{TestServer, append, bare, begun, cause, free_port, numbered, request};
+use crate::writer::{Writer, batch, connected, open, state};
+
+/// What `begin` gives, tried again where a server that waits for no more than moments gave up.
+async fn taken_in_time<T>(mut begin: impl AsyncFnMut() -> Result<T, Status>) -> T {
+    let trying = async {
+        loop {
+            match begin().await {
+                Ok(begun) => return begun,
+                Err(status) => {
+                    let (_, reason) = cause(&status);
+                    let is_late =
+                        ["OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"].contains(&reason.as_str());
+                    assert!(is_late, "{status}");
+                }
+            }
+        }
+    };
+    let tried = tokio::time::timeout(Duration::from_secs(30), trying).await;
+    tried.expect("it should have been taken long ago")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_ack_gives_back_what_its_message_took() {
@@ -105,13 +126,17 @@ async fn streams_beyond_the_limit_are_refused_and_slots_come_back() {
 async fn a_stream_has_the_deadline_of_its_caller() {
     let server = TestServer::start().await;
     let mut client = server.events().await;
-    let (requests, sent) = tokio::sync::mpsc::channel(1);
-    let stream = tokio_stream::wrappers::ReceiverStream::new(sent);
-    let mut call = Request::new(stream);
-    call.set_timeout(Duration::from_secs(2));
-    let mut answers = client.append_stream(call).await.unwrap().into_inner();
-    requests.send(crate::writer::open("w")).await.unwrap();
-    answers.message().await.unwrap().unwrap();
+    let opened = begun(Duration::from_secs(2), async |allowed| {
+        let (requests, sent) = mpsc::channel(1);
+        let mut call = Request::new(ReceiverStream::new(sent));
+        call.set_timeout(allowed);
+        let mut answers = client.append_stream(call).await?.into_inner();
+        // Where it is not taken the answer says why.
+        let _ = requests.send(open("w")).await;
+        answers.message().await?.unwrap();
+        Ok((requests, answers))
+    });
+    let (_requests, mut answers) = opened.await;
     let status = answers.message().await.unwrap_err();
     // Client and server both watch it.
     assert!(
@@ -128,14 +153,15 @@ async fn a_stream_that_is_not_opened_ends() {
     };
     let server = TestServer::with(config, StoreConfig::default()).await;
     let mut client = server.events().await;
-    let (_requests, mut answers) = connected(&mut client).await.unwrap();
+    let connecting = taken_in_time(async || connected(&mut client).await);
+    let (_requests, mut answers) = connecting.await;
     let status = answers.message().await.unwrap_err();
     assert_eq!(
         cause(&status),
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())
     );
     // One that is open may stay silent.
-    let mut writer = Writer::open(&mut client, "w").await.unwrap();
+    let mut writer = taken_in_time(async || Writer::open(&mut client, "w").await).await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     writer.send(1, vec![bare("a")]).await;
     writer.appended(1).await;

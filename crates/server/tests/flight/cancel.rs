@@ -7,7 +7,7 @@ use arrow_flight::{CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus
 use prost::Message;
 use tonic::{Code, Request};
 
-use crate::support::{TestServer, cause};
+use crate::support::{TestServer, begun, cause};
 use crate::{Client, act, bare, client, ticket_of};
 
 /// Takes as long as it is let.
@@ -73,9 +73,12 @@ async fn a_deadline_holds_over_the_whole_stream() {
     let server = TestServer::start().await;
     let (mut bare, mut client) = (bare(&server).await, client(&server).await);
     let info = long(&mut client).await;
-    let mut request = Request::new(ticket_of(&info));
-    request.set_timeout(Duration::from_millis(1_500));
-    let mut stream = bare.do_get(request).await.unwrap().into_inner();
+    let stream = begun(Duration::from_millis(1_500), async |allowed| {
+        let mut request = Request::new(ticket_of(&info));
+        request.set_timeout(allowed);
+        bare.do_get(request).await
+    });
+    let mut stream = stream.await.into_inner();
     let ended = loop {
         match stream.message().await {
             Ok(Some(_)) => {}

@@ -123,7 +123,6 @@ async fn connections_past_the_limit_are_closed() {
 async fn whoever_does_not_keep_pace_is_closed() {
     let server = serving(ServerConfig {
         request_wait: Duration::from_millis(50),
-        reader_pause: Duration::from_millis(50),
         ..free_port()
     })
     .await;
@@ -146,6 +145,11 @@ async fn whoever_does_not_keep_pace_is_closed() {
             }
         }
     }
+    let server = serving(ServerConfig {
+        reader_pause: Duration::from_millis(50),
+        ..free_port()
+    })
+    .await;
     let snapshot = publish(&server.store, "events", ROWS, DAY);
     let path = paths(&server.store, &snapshot, "events").remove(0);
     let length = bytes_of(&server.store, &path).len();

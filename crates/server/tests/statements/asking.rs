@@ -1,10 +1,14 @@
 //! Points in time, limits, plans and errors.
 
+use std::time::Duration;
+
 use tonic::Code;
+use vitalog_server::ServerConfig;
+use vitalog_store::StoreConfig;
 use vitalog_wire::vitalog::v1::value::Kind;
 use vitalog_wire::vitalog::v1::{QueryLimits, QueryRequest, QueryServiceExplainRequest, Value};
 
-use crate::support::{TestServer, append, cause, event, field_of, numbered};
+use crate::support::{TestServer, append, cause, event, field_of, free_port, numbered};
 use crate::{ENDLESS, number, rows, sql};
 
 const COUNT: &str = "SELECT count(*) AS n FROM events";
@@ -26,7 +30,11 @@ async fn an_acknowledged_event_is_seen_with_and_without_its_seq() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_waits_for_what_another_appends() {
-    let server = TestServer::start().await;
+    let config = ServerConfig {
+        queue_wait: Duration::from_secs(50),
+        ..free_port()
+    };
+    let server = TestServer::with(config, StoreConfig::default()).await;
     let (mut events, mut queries) = (server.events().await, server.queries().await);
     let request = QueryRequest {
         min_seq: Some(5),

@@ -8,6 +8,7 @@ pub mod snapshots;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -165,7 +166,7 @@ pub fn numbered(range: std::ops::Range<u64>) -> Vec<Event> {
 /// Event `n` of a member, `n` + 1 minutes ago.
 pub fn recent(account_id: &str, user_id: &str, name: &str, n: u64) -> Event {
     let now = std::time::SystemTime::now();
-    let then = now - std::time::Duration::from_secs(60 * (n + 1));
+    let then = now - Duration::from_secs(60 * (n + 1));
     Event {
         event_id: Some(format!("{name}-{user_id}-{n}")),
         event_time: Some(then.into()),
@@ -217,6 +218,31 @@ pub fn rows_of(messages: &[ReadResponse]) -> Vec<(u64, Event)> {
         .flat_map(|message| &message.events)
         .map(|stored| (stored.seq, stored.event.clone().unwrap()))
         .collect()
+}
+
+/// What `begin` gives, which is told how long its call may take: longer each time, where that was
+/// over before the call had begun.
+pub async fn begun<T>(
+    mut allowed: Duration,
+    mut begin: impl AsyncFnMut(Duration) -> Result<T, Status>,
+) -> T {
+    loop {
+        match begin(allowed).await {
+            Ok(begun) => return begun,
+            Err(status) => assert!(is_late(&status) && allowed.as_secs() < 30, "{status}"),
+        }
+        allowed *= 2;
+    }
+}
+
+/// Whether the deadline of a call has passed. The client looks at the same clock as the server,
+/// and may give up first.
+fn is_late(status: &Status) -> bool {
+    match status.code() {
+        Code::DeadlineExceeded => true,
+        Code::Cancelled => status.details().is_empty(),
+        _ => false,
+    }
 }
 
 /// The code, and the reason that the details carry.

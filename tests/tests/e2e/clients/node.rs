@@ -46,7 +46,8 @@ fn run(file: &str) {
     server.run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec"])
-            .args(["--test-timeout=120000", file])
+            // Holds for the file as for each test in it.
+            .args(["--test-timeout=540000", file])
             .current_dir(folder),
     );
 }

@@ -11,12 +11,13 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use tonic::{Code, Status};
+use vitalog_tests::is_broken_connection;
 use vitalog_wire::vitalog::v1 as wire;
 use wire::append_stream_ack::Outcome;
 use wire::append_stream_request::Part;
 use wire::append_stream_response::Part as Answer;
 
-use super::{BATCH, Connection, is_broken};
+use super::{BATCH, Connection};
 
 /// Batches of a writer.
 pub const BATCHES: u64 = 32;
@@ -112,7 +113,7 @@ pub async fn run(writer: u64, proxy: SocketAddr, mut random: ChaCha8Rng) -> u64 
             "writer {writer} does not get on: {known:?}"
         );
         if let Err(status) = one_stream(writer, &mut connection, &mut known, &mut random).await {
-            assert!(is_broken(&status), "writer {writer}: {status:?}");
+            assert!(is_broken_connection(&status), "writer {writer}: {status:?}");
             connection.forget();
         }
     }

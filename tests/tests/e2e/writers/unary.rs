@@ -6,10 +6,10 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use tonic::Status;
-use vitalog_tests::Event;
+use vitalog_tests::{Event, is_broken_connection};
 use vitalog_wire::vitalog::v1 as wire;
 
-use super::{BATCH, Connection, is_broken};
+use super::{BATCH, Connection};
 
 /// Batches of a writer.
 pub const BATCHES: u64 = 16;
@@ -37,7 +37,7 @@ pub async fn run(writer: u64, proxy: SocketAddr, mut random: ChaCha8Rng) {
                 Ok(answer) => break answer,
                 Err(status) => {
                     assert!(
-                        is_broken(&status),
+                        is_broken_connection(&status),
                         "writer {writer}, batch {batch}: {status:?}"
                     );
                     connection.forget();
