@@ -124,19 +124,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let served = Served::start(Arc::clone(&store), arguments.busy + 8).await?;
         drops(&served, &arguments).await?;
-        small(&served, arguments.calls, "over loopback").await?;
-        let long = (0..2).map(|_| {
-            let (channel, http) = (served.channel.clone(), served.http);
-            tokio::spawn(Surface::Grpc.ask(channel, http, LONG[1].1))
-        });
-        let long: Vec<_> = long.collect();
-        small(
-            &served,
-            arguments.calls.div_ceil(10),
-            "beside two long statements",
-        )
-        .await?;
-        long.iter().for_each(JoinHandle::abort);
+        small(&served, arguments.calls).await?;
         readers(&served, &arguments).await?;
         served.stop().await
     })?;
@@ -334,7 +322,7 @@ fn engine_nanoseconds() -> anyhow::Result<u64> {
 }
 
 /// The smallest questions, one after another, `calls` of each call and a fifth of each statement.
-async fn small(served: &Served, calls: usize, setting: &str) -> anyhow::Result<()> {
+async fn small(served: &Served, calls: usize) -> anyhow::Result<()> {
     let mut health = HealthServiceClient::new(served.channel.clone());
     let page = GetScoresRequest {
         entity: Entity::Account.into(),
@@ -383,10 +371,7 @@ async fn small(served: &Served, calls: usize, setting: &str) -> anyhow::Result<(
         }
         rows.push(row_of(name, &Times::of(times), "5"));
     }
-    print_table(
-        &[&format!("{setting}, ms"), "p50", "p99", "goal p99"],
-        &rows,
-    );
+    print_table(&["over loopback, ms", "p50", "p99", "goal p99"], &rows);
     println!();
     Ok(())
 }

@@ -2,8 +2,8 @@
 //! batches, and the deadline of the whole statement.
 //!
 //! A task of the runtime ends at its next await; an operator that never awaits would go on. The
-//! scans below it look here, so nothing runs longer than one batch past its end. Where they look,
-//! they offer their core as well.
+//! scans below it look here, so nothing runs longer past its end than a turn of a task, or what an
+//! operator does in one step. Where they look, they offer their core as well.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -234,7 +234,8 @@ impl QueryEngine {
     }
 
     /// Runs `work`, which may block, on a thread of its own; dropping the returned future stops it
-    /// where it looks at `control`.
+    /// where it looks at `control`. What it waits for there is never an [`OfStatement`]: one that is
+    /// never ready would hold the thread for ever.
     pub(crate) async fn run_aside<T, Work>(
         &self,
         control: &Arc<Control>,

@@ -1,10 +1,10 @@
-//! Whose work a task is: each task that a plan starts ends with its statement.
+//! Whose work a task is: each task that the plan of an answer starts ends with its statement.
 //!
 //! A plan starts a task for each partition, and one for each batch that a sort holds. Hundreds of
 //! them may wait for a thread when their statement ends, and the one whose end drops the others
-//! waits behind them. So each looks at its statement before it goes on, and offers its core there
+//! waits behind them. So each looks at its statement before each turn, and offers its core there
 //! as well: not every operator is above a scan that does. Invariant: once a statement is cancelled
-//! its tasks do nothing but let go of what they hold.
+//! its tasks begin no turn but to let go of what they hold.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -19,7 +19,8 @@ use tokio::task::coop;
 use crate::background::Background;
 use crate::control::Control;
 
-/// Steps of a task in one turn of the runtime, where a step is a batch that it takes from another.
+/// Steps of a task in one turn of the runtime, where a step is a batch that it takes from a scan or
+/// another task, or gives to one.
 const RUNTIME_STEPS: usize = 128;
 
 /// Steps of a task before it looks at its statement again. The first turn of a merge turns a batch of
@@ -72,21 +73,24 @@ impl<T> Future for OfStatement<T> {
 }
 
 /// Leaves a task [`TURN_STEPS`] of the steps that the runtime gives it before others have their turn.
-/// One that was woken by another may share the turn of that one, and has what is left of it.
+/// One that was woken by another may share the turn of that one, and has what is left of it, or all
+/// where fewer are left than would be taken.
 fn shorten_turn(context: &mut Context<'_>) {
     let Poll::Ready(whole) = coop::poll_proceed(context) else {
         return;
     };
     for _ in TURN_STEPS + 1..RUNTIME_STEPS {
         if !coop::has_budget_remaining() {
-            // `whole` gives it back.
-            return;
+            break;
         }
         if let Poll::Ready(step) = coop::poll_proceed(context) {
             step.made_progress();
         }
     }
-    whole.made_progress();
+    // Otherwise it is dropped, and gives all back.
+    if coop::has_budget_remaining() {
+        whole.made_progress();
+    }
 }
 
 /// Hands the statement of a task to those that it starts.

@@ -59,8 +59,8 @@ impl Readers {
     }
 }
 
-/// Between two messages: others may have this thread and its core, and the stream sees whether it
-/// has to end.
+/// After a message, or work that led to none: others may have this thread and its core, and the
+/// stream sees whether it has to end.
 pub(crate) async fn give_way() {
     Background::offer_core();
     tokio::task::yield_now().await;

@@ -77,11 +77,11 @@ async fn send_all(answer: &mut Answer, outbox: &Outbox<FlightData>) -> Result<()
     outbox.send(schema).await;
     while let Some(batch) = answer.next().await {
         let messages = encoder.write(&batch?)?;
-        give_way().await;
         // While the reader takes them, the batch is free.
         for message in messages {
             outbox.send(message).await;
         }
+        give_way().await;
     }
     Ok(())
 }

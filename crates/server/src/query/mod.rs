@@ -131,11 +131,11 @@ async fn send_all(
     }
     while let Some(batch) = next_of(answer, outbox).await {
         let parts = encoding.write(&batch?)?;
-        give_way().await;
         // While the reader takes the parts, the batch is free.
         for part in parts {
             outbox.send(message(part)).await;
         }
+        give_way().await;
     }
     for part in encoding.finish()? {
         outbox.send(message(part)).await;

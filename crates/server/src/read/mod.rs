@@ -62,12 +62,12 @@ impl LogReader {
                 let _look = self.looks.acquire().await;
                 cursor.look(end, &self.store.snapshot())?
             };
-            give_way().await;
             let is_at_end = match look {
                 Look::Found(message) => {
                     has_found = true;
                     reported.seq = message.next_seq;
                     outbox.send(message).await;
+                    give_way().await;
                     continue;
                 }
                 Look::Nothing => false,
@@ -83,6 +83,7 @@ impl LogReader {
                 return Ok(());
             }
             if !is_at_end {
+                give_way().await;
                 continue;
             }
             if self.published.wait_for(|&seq| seq > end).await.is_err() {

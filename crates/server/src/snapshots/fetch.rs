@@ -6,6 +6,7 @@ use super::shelf::OpenFile;
 use crate::fault::{Fault, Reason};
 use crate::limits::FETCH_PIECE_BYTES;
 use crate::outbox::Outbox;
+use crate::readers::give_way;
 
 /// Refuses an offset past the end of the file.
 pub(super) fn check_offset(file: &OpenFile, offset: u64) -> Result<(), Fault> {
@@ -40,5 +41,6 @@ pub(super) async fn run(
         if offset == file.bytes {
             return Ok(());
         }
+        give_way().await;
     }
 }

@@ -24,6 +24,17 @@ fn is_told(end: &Status) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_leaves_answers_what_it_took() {
+    for _ in 0..5 {
+        // Where all were closed before their last word, nothing was shown.
+        if some_are_told().await {
+            return;
+        }
+    }
+    panic!("nobody was told that the server leaves");
+}
+
+/// A server leaves three writers, and each knows what was taken; whether one was told why it ended.
+async fn some_are_told() -> bool {
     let mut server = TestServer::start().await;
     // A connection each: one that is closed early takes no other writer's answers with it.
     let (mut clients, mut writers) = (Vec::new(), Vec::new());
@@ -60,16 +71,16 @@ async fn a_server_that_leaves_answers_what_it_took() {
         }
         ends.push((known + acks.len() as u64, is_told(&end.unwrap_err())));
     }
-    assert!(ends.iter().any(|(_, is_told)| *is_told));
     let (shutdown, store) = tokio::time::timeout(Duration::from_secs(30), server.ended())
         .await
         .unwrap();
     assert_eq!(shutdown.abandoned, 0);
     // No batch was taken of which a writer that was told does not know.
-    for (name, (number, is_told)) in NAMES.into_iter().zip(ends) {
+    for (name, (number, is_told)) in NAMES.into_iter().zip(&ends) {
         let state = store.writer_state(name);
         let taken = state.map_or(0, |state| state.last_number);
-        assert!(number <= taken, "{name}: {number} of {taken}");
-        assert!(number == taken || !is_told, "{name}: {number} of {taken}");
+        assert!(*number <= taken, "{name}: {number} of {taken}");
+        assert!(*number == taken || !is_told, "{name}: {number} of {taken}");
     }
+    ends.iter().any(|(_, is_told)| *is_told)
 }
